@@ -1,0 +1,44 @@
+/**
+ * Builds what is not in git: `lib/*.js` (jsii), `assets/schemas` and the validators (from `lambda/schema`),
+ * `assets/handlers` (esbuild). Steps whose inputs did not change since they last succeeded are skipped.
+ *
+ *   node scripts/build.ts [--force] [lib|schemas|handlers ...]
+ */
+import { buildHandlers } from './build/handlers.ts';
+import { buildLib } from './build/lib.ts';
+import { buildSchemas } from './build/schemas.ts';
+import { type BuildStep, runSteps } from './build/steps.ts';
+
+const steps: readonly BuildStep[] = [
+  {
+    name: 'schemas',
+    inputs: ['lambda/schema', 'scripts/build/schemas.ts', 'package-lock.json'],
+    outputs: ['assets/schemas', 'lambda/generated'],
+    run: buildSchemas,
+  },
+  {
+    name: 'handlers',
+    inputs: ['lambda', 'lib/private/serving-config.ts', 'scripts/build/handlers.ts', 'package-lock.json'],
+    outputs: ['assets/handlers/api/index.mjs', 'assets/handlers/authorizer/index.mjs'],
+    run: buildHandlers,
+  },
+  {
+    name: 'lib',
+    inputs: ['lib', 'package.json', 'scripts/build/lib.ts', 'package-lock.json'],
+    outputs: ['lib/index.js', '.jsii'],
+    run: buildLib,
+  },
+];
+
+const args = process.argv.slice(2);
+const force = args.includes('--force');
+const names = args.filter((arg) => arg !== '--force');
+const unknown = names.filter((name) => !steps.some((step) => step.name === name));
+if (unknown.length > 0) {
+  console.error(`no build step named ${unknown.join(', ')}: the steps are ${steps.map((s) => s.name).join(', ')}`);
+  process.exit(2);
+}
+await runSteps(
+  steps.filter((step) => names.length === 0 || names.includes(step.name)),
+  { force },
+);

@@ -1,0 +1,41 @@
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { ROOT } from './steps.ts';
+
+/** Each folder of `lambda/` that is the entry of a function. */
+const ENTRIES = ['api', 'authorizer'];
+
+/**
+ * One ES module a function, with what is loaded only when first used (SDK clients, translators) in chunks beside it.
+ * Names are kept readable: a stack trace from production should be one.
+ */
+export async function buildHandlers(): Promise<void> {
+  for (const entry of ENTRIES) {
+    const source = join(ROOT, 'lambda', entry, 'index.ts');
+    if (!existsSync(source)) throw new Error(`no such entry: ${source}`);
+    const outdir = join(ROOT, 'assets/handlers', entry);
+    rmSync(outdir, { recursive: true, force: true });
+    await build({
+      entryPoints: { index: source },
+      outdir,
+      outExtension: { '.js': '.mjs' },
+      bundle: true,
+      splitting: true,
+      chunkNames: 'chunk-[name]-[hash]',
+      format: 'esm',
+      platform: 'node',
+      target: 'node22',
+      mainFields: ['module', 'main'],
+      conditions: ['node', 'import'],
+      minifySyntax: true,
+      minifyWhitespace: true,
+      legalComments: 'none',
+      logLevel: 'warning',
+      // CommonJS dependencies call require() for Node's own modules.
+      banner: {
+        js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
+      },
+    });
+  }
+}
