@@ -1,0 +1,55 @@
+import type { Usage } from '../backends/backend.ts';
+import type { ChatCompletionRequest } from './openai.ts';
+
+/** English text in the tokenizers of today's models; other languages and code have fewer characters a token. */
+const CHARACTERS_PER_TOKEN = 4;
+/** OpenAI's figure for an image of low detail; what other providers charge differs by more than this can show. */
+const TOKENS_PER_IMAGE = 85;
+/** Role and separators. */
+const TOKENS_PER_MESSAGE = 4;
+
+/** Tokens of a prompt, where no provider counted them: text by its length, tools by their JSON, images by a flat sum. */
+export function estimateInputTokens(request: ChatCompletionRequest): number {
+  let characters = 0;
+  let tokens = 0;
+  for (const message of request.messages) {
+    tokens += TOKENS_PER_MESSAGE;
+    if (typeof message.content === 'string') characters += message.content.length;
+    for (const part of Array.isArray(message.content) ? message.content : []) {
+      if (typeof part.text === 'string') characters += part.text.length;
+      else tokens += TOKENS_PER_IMAGE;
+    }
+    for (const call of message.tool_calls ?? []) characters += call.function?.arguments.length ?? 0;
+  }
+  if (request.tools?.length) characters += JSON.stringify(request.tools).length;
+  return tokens + Math.ceil(characters / CHARACTERS_PER_TOKEN);
+}
+
+/**
+ * Output tokens of a stream whose usage never came (it broke off, or the backend doesn't tell): one a frame at least,
+ * more where frames are longer than the shortest one, whose size is taken for the envelope around the text.
+ */
+export class OutputEstimate {
+  #frames = 0;
+  #bytes = 0;
+  #shortest = Number.POSITIVE_INFINITY;
+
+  add(frameBytes: number): void {
+    this.#frames += 1;
+    this.#bytes += frameBytes;
+    if (frameBytes < this.#shortest) this.#shortest = frameBytes;
+  }
+
+  get tokens(): number {
+    if (this.#frames === 0) return 0;
+    return Math.max(this.#frames, Math.ceil((this.#bytes - this.#frames * this.#shortest) / CHARACTERS_PER_TOKEN));
+  }
+}
+
+export const estimatedUsage = (request: ChatCompletionRequest, outputTokens: number): Usage => ({
+  inputTokens: estimateInputTokens(request),
+  outputTokens,
+  cachedInputTokens: 0,
+  cacheWriteTokens: 0,
+  reasoningTokens: 0,
+});

@@ -1,0 +1,59 @@
+import type { Consumer, ServingConfig } from './config.ts';
+import { ApiError } from './errors.ts';
+import { type GatewayEvent, header } from './gateway.ts';
+import type { ChatCompletionRequest } from './openai.ts';
+
+/** Who asks, and what for. */
+export interface Caller {
+  /** The declared consumer's name; the API key's id for a key that was made outside the stack. */
+  readonly consumer: string;
+  readonly tier: Consumer['tier'];
+}
+
+export interface Purpose {
+  /** `safety_identifier`, else `user`: the end user as the application knows them. */
+  readonly user: string | undefined;
+  /** As the client names it. */
+  readonly feature: string | undefined;
+  /** The `feature` metric dimension: declared features only, for each value is a paid metric. */
+  readonly featureDimension: string;
+}
+
+/** A feature's name ends in logs and metric dimensions. */
+const FEATURE = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$/;
+const FEATURE_HEADER = 'x-llm-feature';
+
+/**
+ * The consumer of the API key that API Gateway let in. A key that was made outside the stack (in the console, by a
+ * developer portal) belongs to the tier when there is only one; with several the handler can't know which.
+ *
+ * @throws ApiError 401 without a key (API Gateway is then misconfigured), 403
+ */
+export function identifyCaller(event: GatewayEvent, config: ServingConfig): Caller {
+  const keyId = event.requestContext.identity?.apiKeyId;
+  if (!keyId) {
+    throw new ApiError(401, 'You didn\'t provide an API key. Send it as "Authorization: Bearer YOUR_KEY".', {
+      code: 'invalid_api_key',
+    });
+  }
+  const declared = config.consumers.get(keyId);
+  if (declared !== undefined) return { consumer: declared.name, tier: declared.tier };
+  const [onlyTier, ...others] = config.tiers;
+  if (onlyTier !== undefined && others.length === 0) return { consumer: keyId, tier: onlyTier };
+  throw new ApiError(403, `The API key (id ${keyId}) belongs to no declared consumer.`, { code: 'key_not_registered' });
+}
+
+/** @throws ApiError 400 when the feature's name isn't one */
+export function identifyPurpose(event: GatewayEvent, request: ChatCompletionRequest, config: ServingConfig): Purpose {
+  const inBody = request.metadata?.feature;
+  const feature = inBody ?? header(event, FEATURE_HEADER);
+  if (feature !== undefined && !FEATURE.test(feature)) {
+    const param = inBody === undefined ? FEATURE_HEADER : 'metadata.feature';
+    throw new ApiError(400, `Invalid '${param}': expected up to 64 of A-Z a-z 0-9 . _ / - starting with a letter or digit.`, {
+      param,
+      code: 'invalid_value',
+    });
+  }
+  const featureDimension = feature === undefined ? 'none' : config.features.has(feature) ? feature : 'other';
+  return { user: request.safety_identifier ?? request.user ?? undefined, feature, featureDimension };
+}

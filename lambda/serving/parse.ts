@@ -1,0 +1,62 @@
+import validate from '../generated/chat-completion-request.js';
+import { ApiError, invalidRequest } from './errors.ts';
+import type { GatewayEvent } from './gateway.ts';
+import { jsonErrorOffset, lineAndColumn } from './json-position.ts';
+import type { ChatCompletionRequest } from './openai.ts';
+import { describeProblem } from './schema-problem.ts';
+import { checkSemantics, checkSendable } from './semantics.ts';
+
+/**
+ * A chat completion request out of an event's body. The content type isn't looked at: the body is JSON or it isn't, and
+ * clients that send `text/plain` (browsers, to avoid a preflight) mean the same.
+ *
+ * @throws ApiError 400, naming the position or the parameter; 413
+ */
+export function parseChatRequest(
+  event: Pick<GatewayEvent, 'body' | 'isBase64Encoded'>,
+  maxBytes: number,
+): ChatCompletionRequest {
+  const body = parseJson(bodyText(event, maxBytes));
+  checkSendable(body);
+  if (!validate(body)) {
+    const [problem] = validate.errors ?? [];
+    throw problem ? describeProblem(body, problem) : invalidRequest('Invalid request body.');
+  }
+  const request = body as ChatCompletionRequest;
+  checkSemantics(request);
+  return request;
+}
+
+function bodyText(event: Pick<GatewayEvent, 'body' | 'isBase64Encoded'>, maxBytes: number): string {
+  const body = event.body ?? '';
+  // A character is one byte at least: long bodies needn't be measured, nor decoded.
+  const bytes = event.isBase64Encoded ? Math.floor((body.length * 3) / 4) - 2 : body.length;
+  if (bytes > maxBytes || (!event.isBase64Encoded && Buffer.byteLength(body) > maxBytes)) {
+    throw new ApiError(413, `Request body too large: the limit is ${maxBytes} bytes.`, {
+      type: 'invalid_request_error',
+      code: 'request_too_large',
+    });
+  }
+  if (!event.isBase64Encoded) return body;
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(body, 'base64'));
+  } catch {
+    throw invalidRequest('The request body is not valid UTF-8.', null, 'invalid_encoding');
+  }
+}
+
+function parseJson(text: string): unknown {
+  if (text.trim() === '') throw invalidRequest('The request body is empty; expected a JSON object.', null, 'invalid_json');
+  try {
+    return JSON.parse(text);
+  } catch {
+    const offset = jsonErrorOffset(text);
+    const { line, column } = lineAndColumn(text, offset);
+    const found = offset >= text.length ? 'the end of the body' : JSON.stringify(String.fromCodePoint(text.codePointAt(offset) ?? 0));
+    throw invalidRequest(
+      `We could not parse the JSON body of your request: unexpected ${found} at line ${line} column ${column} (offset ${offset}).`,
+      null,
+      'invalid_json',
+    );
+  }
+}
