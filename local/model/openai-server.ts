@@ -1,0 +1,181 @@
+import { randomUUID } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { fromChatCompletion } from './openai-request.ts';
+import { type ModelEvent, type ModelStop, type ModelUsage, type TextModel, TextModelError } from './text-model.ts';
+
+export interface OpenAiServerOptions {
+  readonly model: TextModel;
+  /** @default 0, any free port */
+  readonly port?: number;
+  /** @default '127.0.0.1' */
+  readonly host?: string;
+  /** Requests need `Authorization: Bearer <apiKey>`. @default - open */
+  readonly apiKey?: string;
+  /** What `GET /v1/models` lists; any name is accepted. @default 'local' */
+  readonly modelName?: string;
+}
+
+export interface RunningServer {
+  /** Without a trailing slash or `/v1`. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** A small OpenAI-compatible server over a text model: `POST /v1/chat/completions` and `GET /v1/models`. */
+export async function startOpenAiServer(options: OpenAiServerOptions): Promise<RunningServer> {
+  const server = createServer((request, response) => {
+    serve(options, request, response).catch((error: unknown) => fail(response, error));
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port ?? 0, options.host ?? '127.0.0.1', resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://${options.host ?? '127.0.0.1'}:${port}`,
+    close: () =>
+      new Promise<void>((resolve, reject) => {
+        server.close((error) => (error ? reject(error) : resolve()));
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function serve(options: OpenAiServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const path = new URL(request.url ?? '/', 'http://localhost').pathname;
+  if (options.apiKey !== undefined && request.headers.authorization !== `Bearer ${options.apiKey}`) {
+    throw new TextModelError(401, 'incorrect API key provided');
+  }
+  if (request.method === 'GET' && path === '/v1/models') {
+    const model = { id: options.modelName ?? 'local', object: 'model', created: 0, owned_by: 'local' };
+    json(response, 200, { object: 'list', data: [model] });
+    return;
+  }
+  if (request.method !== 'POST' || path !== '/v1/chat/completions') {
+    throw new TextModelError(404, `no such route: ${request.method} ${path}`);
+  }
+  const body = fromChatCompletion(await readJson(request));
+  const abort = new AbortController();
+  response.once('close', () => abort.abort());
+  const head = { id: `chatcmpl-${randomUUID()}`, created: Math.floor(Date.now() / 1000), model: body.model };
+  const events = options.model.generate(body, abort.signal);
+  if (body.stream) await stream(response, head, events, body.includeUsage);
+  else await whole(response, head, events);
+}
+
+interface Head {
+  readonly id: string;
+  readonly created: number;
+  readonly model: string;
+}
+
+async function stream(
+  response: ServerResponse,
+  head: Head,
+  events: AsyncIterable<ModelEvent>,
+  includeUsage: boolean,
+): Promise<void> {
+  const send = (choices: unknown[], usage?: unknown) => {
+    const chunk = { ...head, object: 'chat.completion.chunk', choices, ...(includeUsage && { usage: usage ?? null }) };
+    response.write(`data: ${JSON.stringify(chunk)}\n\n`);
+  };
+  const delta = (fields: unknown, finishReason: string | null = null) =>
+    send([{ index: 0, delta: fields, logprobs: null, finish_reason: finishReason }]);
+  let calls = 0;
+  let started = false;
+  for await (const event of events) {
+    if (!started) {
+      // Only now: an error before the first token keeps its status.
+      response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' });
+      delta({ role: 'assistant', content: '' });
+      started = true;
+    }
+    switch (event.type) {
+      case 'reasoning':
+        delta({ reasoning_content: event.text });
+        break;
+      case 'text':
+        delta({ content: event.text });
+        break;
+      case 'tool-call': {
+        const call = { id: event.id, type: 'function', function: { name: event.name, arguments: '' } };
+        delta({ tool_calls: [{ index: calls, ...call }] });
+        calls += 1;
+        break;
+      }
+      case 'tool-arguments':
+        delta({ tool_calls: [{ index: calls - 1, function: { arguments: event.fragment } }] });
+        break;
+      case 'end':
+        delta({}, finishReason(event.stop));
+        if (includeUsage) send([], usageOf(event.usage));
+        break;
+    }
+  }
+  response.end('data: [DONE]\n\n');
+}
+
+async function whole(response: ServerResponse, head: Head, events: AsyncIterable<ModelEvent>): Promise<void> {
+  const calls: { id: string; type: 'function'; function: { name: string; arguments: string } }[] = [];
+  let content = '';
+  let reasoning = '';
+  for await (const event of events) {
+    if (event.type === 'text') content += event.text;
+    if (event.type === 'reasoning') reasoning += event.text;
+    if (event.type === 'tool-call') {
+      calls.push({ id: event.id, type: 'function', function: { name: event.name, arguments: '' } });
+    }
+    const call = calls.at(-1);
+    if (event.type === 'tool-arguments' && call) call.function.arguments += event.fragment;
+    if (event.type === 'end') {
+      const message = {
+        role: 'assistant',
+        content: calls.length > 0 && content === '' ? null : content,
+        ...(reasoning && { reasoning_content: reasoning }),
+        ...(calls.length > 0 && { tool_calls: calls }),
+        refusal: null,
+      };
+      json(response, 200, {
+        ...head,
+        object: 'chat.completion',
+        choices: [{ index: 0, message, logprobs: null, finish_reason: finishReason(event.stop) }],
+        usage: usageOf(event.usage),
+      });
+    }
+  }
+}
+
+function finishReason(stop: ModelStop): string {
+  if (stop === 'tool-calls') return 'tool_calls';
+  return stop === 'length' ? 'length' : 'stop';
+}
+
+const usageOf = (usage: ModelUsage) => ({
+  prompt_tokens: usage.inputTokens,
+  completion_tokens: usage.outputTokens,
+  total_tokens: usage.inputTokens + usage.outputTokens,
+});
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk as Buffer);
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString());
+  } catch (error) {
+    throw new TextModelError(400, 'the body is not JSON', { cause: error });
+  }
+}
+
+function json(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+function fail(response: ServerResponse, error: unknown): void {
+  const status = error instanceof TextModelError ? error.status : 500;
+  const message = error instanceof Error ? error.message : String(error);
+  const type = status >= 500 ? 'server_error' : status === 401 ? 'authentication_error' : 'invalid_request_error';
+  const body = { error: { message, type, param: null, code: status === 401 ? 'invalid_api_key' : null } };
+  if (!response.headersSent) json(response, status, body);
+  else response.end(`data: ${JSON.stringify(body)}\n\n`);
+}
