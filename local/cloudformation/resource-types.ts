@@ -1,0 +1,131 @@
+import { createHash } from 'node:crypto';
+import type { Json } from './template.ts';
+
+/** A resource as its type's rules see it. */
+export interface ResourceView {
+  readonly logicalId: string;
+  readonly stackName: string;
+  readonly region: string;
+  readonly account: string;
+  /** An evaluated property. */
+  property(name: string): Json | undefined;
+}
+
+export interface ResourceType {
+  /**
+   * - `runs`: the local run does what the resource does
+   * - `no-effect`: knowingly left out, nothing behaves differently
+   * - `differs`: left out or simplified, and `note` says what that means
+   */
+  readonly standIn: 'runs' | 'no-effect' | 'differs';
+  readonly note?: string;
+  /** What `Ref` gives; the physical id when absent. */
+  readonly ref?: (resource: ResourceView) => string;
+  readonly attributes?: Readonly<Record<string, (resource: ResourceView) => string>>;
+}
+
+/** The same for a logical id in every run. The shape of API Gateway's ids: 10 lower-case alphanumeric characters. */
+export function physicalId(resource: { readonly stackName: string; readonly logicalId: string }, length = 10): string {
+  const digest = createHash('sha256').update(`${resource.stackName}/${resource.logicalId}`).digest();
+  return [...digest.subarray(0, length)].map((byte) => 'abcdefghijklmnopqrstuvwxyz0123456789'[byte % 36]).join('');
+}
+
+function nameOf(property: string): (resource: ResourceView) => string {
+  return (resource) => String(resource.property(property) ?? `${resource.stackName}-${resource.logicalId}`);
+}
+
+function arn(service: string, resource: ResourceView, rest: string): string {
+  return `arn:aws:${service}:${resource.region}:${resource.account}:${rest}`;
+}
+
+const functionArn = (resource: ResourceView): string =>
+  arn('lambda', resource, `function:${nameOf('FunctionName')(resource)}`);
+
+/** `FunctionName` of a version or an alias is a function's name or its ARN. */
+function qualifiedArn(resource: ResourceView, qualifier: string): string {
+  const fn = String(resource.property('FunctionName'));
+  return `${fn.startsWith('arn:') ? fn : arn('lambda', resource, `function:${fn}`)}:${qualifier}`;
+}
+
+const secretArn = (resource: ResourceView): string =>
+  arn('secretsmanager', resource, `secret:${nameOf('Name')(resource)}-${physicalId(resource, 6)}`);
+
+const iam: ResourceType = { standIn: 'differs', note: 'permissions are not checked: what IAM would deny works here' };
+const runs: ResourceType = { standIn: 'runs' };
+
+/** The resource types whose references and effects are known. Of the others nothing is known, and that is said. */
+export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
+  'AWS::Lambda::Function': {
+    standIn: 'runs',
+    ref: nameOf('FunctionName'),
+    attributes: { Arn: functionArn },
+  },
+  'AWS::Lambda::Version': {
+    standIn: 'runs',
+    ref: (resource) => qualifiedArn(resource, '1'),
+    attributes: { Version: () => '1', FunctionArn: (resource) => qualifiedArn(resource, '1') },
+  },
+  'AWS::Lambda::Alias': {
+    standIn: 'runs',
+    ref: (resource) => qualifiedArn(resource, String(resource.property('Name'))),
+    attributes: { AliasArn: (resource) => qualifiedArn(resource, String(resource.property('Name'))) },
+  },
+  'AWS::Lambda::Permission': iam,
+  'AWS::Lambda::CapacityProvider': {
+    standIn: 'differs',
+    note: 'no instances: the functions run many requests at once in one process, on this machine',
+    ref: nameOf('CapacityProviderName'),
+    attributes: {
+      Arn: (resource) => arn('lambda', resource, `capacity-provider:${nameOf('CapacityProviderName')(resource)}`),
+    },
+  },
+  'AWS::IAM::Role': {
+    ...iam,
+    ref: nameOf('RoleName'),
+    attributes: {
+      Arn: (resource) => `arn:aws:iam::${resource.account}:role/${nameOf('RoleName')(resource)}`,
+      RoleId: (resource) => `AROA${physicalId(resource, 17).toUpperCase()}`,
+    },
+  },
+  'AWS::IAM::Policy': iam,
+  'AWS::IAM::ManagedPolicy': {
+    ...iam,
+    ref: (resource) => `arn:aws:iam::${resource.account}:policy/${nameOf('ManagedPolicyName')(resource)}`,
+  },
+  'AWS::Logs::LogGroup': {
+    standIn: 'runs',
+    ref: nameOf('LogGroupName'),
+    attributes: { Arn: (resource) => arn('logs', resource, `log-group:${nameOf('LogGroupName')(resource)}:*`) },
+  },
+  'AWS::SecretsManager::Secret': { standIn: 'runs', ref: secretArn, attributes: { Id: secretArn } },
+  'AWS::ApiGateway::RestApi': {
+    standIn: 'runs',
+    attributes: {
+      RestApiId: physicalId,
+      RootResourceId: (resource) => `r${physicalId(resource, 9)}`,
+    },
+  },
+  'AWS::ApiGateway::Resource': { standIn: 'runs', attributes: { ResourceId: physicalId } },
+  'AWS::ApiGateway::Method': runs,
+  'AWS::ApiGateway::Authorizer': { standIn: 'runs', attributes: { AuthorizerId: physicalId } },
+  'AWS::ApiGateway::Model': {
+    standIn: 'runs',
+    ref: (resource) => String(resource.property('Name') ?? physicalId(resource)),
+  },
+  'AWS::ApiGateway::RequestValidator': { standIn: 'runs', attributes: { RequestValidatorId: physicalId } },
+  'AWS::ApiGateway::GatewayResponse': runs,
+  'AWS::ApiGateway::Deployment': { standIn: 'runs', attributes: { DeploymentId: physicalId } },
+  'AWS::ApiGateway::Stage': { standIn: 'runs', ref: nameOf('StageName') },
+  'AWS::ApiGateway::UsagePlan': { standIn: 'runs', attributes: { Id: physicalId } },
+  'AWS::ApiGateway::UsagePlanKey': runs,
+  'AWS::ApiGateway::ApiKey': { standIn: 'runs', attributes: { APIKeyId: physicalId } },
+  'AWS::ApiGateway::Account': { standIn: 'no-effect' },
+  'AWS::CDK::Metadata': { standIn: 'no-effect' },
+  'AWS::ApiGateway::DomainName': { standIn: 'differs', note: 'the API answers on 127.0.0.1 only' },
+  'AWS::ApiGateway::BasePathMapping': { standIn: 'differs', note: 'the API answers on 127.0.0.1, without a base path' },
+  'AWS::WAFv2::WebACLAssociation': { standIn: 'differs', note: 'no web ACL filters requests' },
+  'AWS::CloudWatch::Alarm': { standIn: 'differs', note: 'metrics are lines of the log, nothing watches them' },
+  'AWS::CloudWatch::Dashboard': { standIn: 'differs', note: 'metrics are lines of the log, nothing draws them' },
+  'AWS::ApplicationAutoScaling::ScalableTarget': { standIn: 'differs', note: 'processes are added on demand only' },
+  'AWS::ApplicationAutoScaling::ScalingPolicy': { standIn: 'differs', note: 'processes are added on demand only' },
+};
