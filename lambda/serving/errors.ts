@@ -10,7 +10,13 @@ export class ApiError extends Error {
   constructor(
     status: number,
     message: string,
-    options: { type?: string; code?: string | null; param?: string | null; retryAfterMs?: number; cause?: unknown } = {},
+    options: {
+      type?: string;
+      code?: string | null;
+      param?: string | null;
+      retryAfterMs?: number;
+      cause?: unknown;
+    } = {},
   ) {
     super(message, { cause: options.cause });
     this.status = status;

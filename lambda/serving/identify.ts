@@ -49,10 +49,14 @@ export function identifyPurpose(event: GatewayEvent, request: ChatCompletionRequ
   const feature = inBody ?? header(event, FEATURE_HEADER);
   if (feature !== undefined && !FEATURE.test(feature)) {
     const param = inBody === undefined ? FEATURE_HEADER : 'metadata.feature';
-    throw new ApiError(400, `Invalid '${param}': expected up to 64 of A-Z a-z 0-9 . _ / - starting with a letter or digit.`, {
-      param,
-      code: 'invalid_value',
-    });
+    throw new ApiError(
+      400,
+      `Invalid '${param}': expected up to 64 of A-Z a-z 0-9 . _ / - starting with a letter or digit.`,
+      {
+        param,
+        code: 'invalid_value',
+      },
+    );
   }
   const featureDimension = feature === undefined ? 'none' : config.features.has(feature) ? feature : 'other';
   return { user: request.safety_identifier ?? request.user ?? undefined, feature, featureDimension };

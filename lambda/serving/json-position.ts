@@ -13,7 +13,7 @@ export function jsonErrorOffset(text: string): number {
   let at = skipSpace(text, 0);
   while (at < text.length) {
     const character = text[at] as string;
-    const isValueStart = expected === 'value' || expected === 'value-or-end';
+    const isValueStart: boolean = expected === 'value' || expected === 'value-or-end';
     let end = at + 1;
     if (character === '{' || character === '[') {
       if (!isValueStart) return at;
@@ -31,7 +31,7 @@ export function jsonErrorOffset(text: string): number {
       if (expected !== 'after-value' || open.length === 0) return at;
       expected = open.at(-1) === '{' ? 'key' : 'value';
     } else if (character === '"') {
-      const isKey = expected === 'key' || expected === 'key-or-end';
+      const isKey: boolean = expected === 'key' || expected === 'key-or-end';
       if (!isKey && !isValueStart) return at;
       const string = scanString(text, at);
       if (!string.closed) return string.end;

@@ -46,13 +46,17 @@ function bodyText(event: Pick<GatewayEvent, 'body' | 'isBase64Encoded'>, maxByte
 }
 
 function parseJson(text: string): unknown {
-  if (text.trim() === '') throw invalidRequest('The request body is empty; expected a JSON object.', null, 'invalid_json');
+  if (text.trim() === '')
+    throw invalidRequest('The request body is empty; expected a JSON object.', null, 'invalid_json');
   try {
     return JSON.parse(text);
   } catch {
     const offset = jsonErrorOffset(text);
     const { line, column } = lineAndColumn(text, offset);
-    const found = offset >= text.length ? 'the end of the body' : JSON.stringify(String.fromCodePoint(text.codePointAt(offset) ?? 0));
+    const found =
+      offset >= text.length
+        ? 'the end of the body'
+        : JSON.stringify(String.fromCodePoint(text.codePointAt(offset) ?? 0));
     throw invalidRequest(
       `We could not parse the JSON body of your request: unexpected ${found} at line ${line} column ${column} (offset ${offset}).`,
       null,

@@ -14,7 +14,11 @@ const MAX_DEPTH = 200;
 export function checkSemantics(request: ChatCompletionRequest): void {
   for (const name of RESERVED) {
     if (Object.hasOwn(request, name)) {
-      throw invalidRequest(`Unsupported parameter: '${name}' is not accepted from clients.`, name, 'unsupported_parameter');
+      throw invalidRequest(
+        `Unsupported parameter: '${name}' is not accepted from clients.`,
+        name,
+        'unsupported_parameter',
+      );
     }
   }
   request.messages.forEach(checkMessage);
@@ -36,7 +40,8 @@ function checkMessage(message: ChatMessage, index: number): void {
   if (!Array.isArray(message.content)) return;
   message.content.forEach((part: { type: string; text?: unknown; image_url?: unknown }, partIndex) => {
     if (part.type === 'text' && part.text === undefined) throw missing(`${at}.content[${partIndex}].text`);
-    if (part.type === 'image_url' && part.image_url === undefined) throw missing(`${at}.content[${partIndex}].image_url`);
+    if (part.type === 'image_url' && part.image_url === undefined)
+      throw missing(`${at}.content[${partIndex}].image_url`);
   });
 }
 
@@ -48,7 +53,10 @@ function checkTools(request: ChatCompletionRequest): void {
   const choice = request.tool_choice;
   if (choice == null || choice === 'none') return;
   if (tools.length === 0) {
-    throw invalidRequest("Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.", 'tool_choice');
+    throw invalidRequest(
+      "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.",
+      'tool_choice',
+    );
   }
   if (typeof choice === 'string' || choice.type !== 'function') return;
   if (choice.function === undefined) throw missing('tool_choice.function');
@@ -83,7 +91,11 @@ export function checkSendable(body: unknown): void {
       const isArray = Array.isArray(value);
       for (const [key, item] of Object.entries(value)) {
         if (typeof item !== 'string' && (typeof item !== 'object' || item === null)) continue;
-        stack.push({ value: item, depth: depth + 1, path: isArray ? `${path}[${key}]` : path === '' ? key : `${path}.${key}` });
+        stack.push({
+          value: item,
+          depth: depth + 1,
+          path: isArray ? `${path}[${key}]` : path === '' ? key : `${path}.${key}`,
+        });
       }
     }
   }

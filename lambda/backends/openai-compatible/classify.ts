@@ -1,0 +1,78 @@
+import { BackendError, type Frame } from '../backend.ts';
+import type { SseEvent } from './sse.ts';
+import { errorFields, errorFromPayload, tryParse } from './upstream-error.ts';
+import { toUsage } from './usage.ts';
+
+const DONE = Buffer.from('[DONE]');
+// Whole JSON strings: in an answer's own text their quotes are escaped, so that it never looks like one of these.
+const USAGE = Buffer.from('"usage"');
+const FINISH_REASON = Buffer.from('"finish_reason"');
+const ERROR = Buffer.from('"error"');
+const BRACE_OPEN = 0x7b;
+const BRACE_CLOSE = 0x7d;
+const LETTER_N = 0x6e;
+
+export const isDone = (data: Buffer): boolean => data.length < 12 && data.toString('latin1').trim() === DONE.toString();
+
+/**
+ * What metering needs to know of an event. The first ones are parsed, until one carries output; from then on only those
+ * that name a usage, a finish reason or an error. Others are looked at no further than that they are whole.
+ *
+ * @throws BackendError for an error object, or what isn't an event of a chat completion
+ */
+export function classify(backend: string, event: SseEvent, seenOutput: boolean): Frame {
+  const { data, bytes } = event;
+  if (seenOutput && !hasValue(data, FINISH_REASON) && !hasValue(data, USAGE) && !hasValue(data, ERROR)) {
+    if (!isObject(data)) throw malformed(backend);
+    return { bytes, output: true, usageOnly: false };
+  }
+  const parsed = tryParse(data.toString());
+  const error = errorFields(parsed);
+  if (error !== undefined) throw errorFromPayload(backend, error);
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw malformed(backend);
+  return frameOf(parsed as Record<string, unknown>, bytes);
+}
+
+export function frameOf(chunk: Record<string, unknown>, bytes: Buffer): Frame {
+  const choices = Array.isArray(chunk.choices) ? (chunk.choices as Array<Record<string, unknown>>) : [];
+  const finishReason = choices.map((choice) => choice.finish_reason).findLast((reason) => typeof reason === 'string');
+  const usage = toUsage(chunk.usage);
+  return {
+    bytes,
+    output: finishReason !== undefined || choices.some((choice) => hasOutput(choice.delta)),
+    usageOnly: usage !== undefined && choices.length === 0,
+    ...(typeof finishReason === 'string' ? { finishReason } : {}),
+    ...(usage === undefined ? {} : { usage }),
+  };
+}
+
+/** Text, reasoning under whatever name, a refusal, a tool call: anything but the role and empty values. */
+function hasOutput(delta: unknown): boolean {
+  if (typeof delta !== 'object' || delta === null) return false;
+  return Object.entries(delta).some(([key, value]) => {
+    if (key === 'role' || value === null || value === undefined || value === '') return false;
+    return !(Array.isArray(value) && value.length === 0);
+  });
+}
+
+/** Whether the key stands there with a value other than `null`. Each place counts: with `n` there are several. */
+function hasValue(data: Buffer, key: Buffer): boolean {
+  for (let at = data.indexOf(key); at !== -1; at = data.indexOf(key, at)) {
+    at += key.length;
+    // Past the colon and spaces around it.
+    while (data[at] === 0x3a || data[at] === 0x20) at += 1;
+    if (data[at] !== LETTER_N) return true;
+  }
+  return false;
+}
+
+function isObject(data: Buffer): boolean {
+  let from = 0;
+  let to = data.length - 1;
+  while (data[from] === 0x20) from += 1;
+  while (data[to] === 0x20) to -= 1;
+  return data[from] === BRACE_OPEN && data[to] === BRACE_CLOSE;
+}
+
+const malformed = (backend: string) =>
+  new BackendError(backend, 'protocol', 'an event of the stream is not a JSON object');

@@ -1,0 +1,125 @@
+import { performance } from 'node:perf_hooks';
+import type { BackendConfigOf } from '../../serving/config.ts';
+import type { Backend, BackendCall, StreamedAnswer, WholeAnswer } from '../backend.ts';
+import { BackendError } from '../backend.ts';
+import { ATTRIBUTION_PARAMETERS, asksFor } from '../parameters.ts';
+import { FrameStream } from './frames.ts';
+import { createHttpClient, type HttpResponse, readBody } from './http.ts';
+import { errorFromResponse } from './upstream-error.ts';
+import { framesOfWhole, parseWholeAnswer } from './whole-answer.ts';
+import { wireRequest } from './wire-request.ts';
+
+/** The request headers that authenticate us, from `lambda/secrets`. */
+export interface Credentials {
+  headers(signal: AbortSignal): Promise<Readonly<Record<string, string>>>;
+  /** The backend refused them: the secret may have been rotated. */
+  invalidate(): void;
+}
+
+const MAX_WHOLE_BYTES = 64 * 1024 * 1024;
+const MAX_ERROR_BYTES = 64 * 1024;
+/** An error's body explains; an answer needn't wait for it. */
+const ERROR_BODY_MS = 2000;
+
+/** A server that speaks OpenAI's chat completions: OpenAI, vLLM and the other engines, most providers. */
+export async function createOpenAiCompatibleBackend(
+  config: BackendConfigOf<'openai-compatible'>,
+  credentials: Credentials | undefined,
+): Promise<Backend> {
+  const url = new URL(`${config.baseUrl}/chat/completions`);
+  const http = await createHttpClient(url);
+  const { id, deadlines } = config;
+
+  async function send(call: BackendCall, stream: boolean, isRetry = false): Promise<HttpResponse> {
+    const response = await http.post({
+      backend: id,
+      url,
+      headers: {
+        'content-type': 'application/json',
+        accept: stream ? 'text/event-stream' : 'application/json',
+        'accept-encoding': 'identity',
+        'user-agent': 'cdk-llm-serving',
+        ...config.headers,
+        'x-request-id': call.requestId,
+        ...(await authHeaders(call.signal)),
+      },
+      body: wireRequest(call.request, config, stream),
+      connectMs: deadlines.connectMs,
+      // A whole answer's headers come when it is finished: only the request's own deadline holds.
+      headersMs: stream ? deadlines.firstTokenMs : undefined,
+      signal: call.signal,
+    });
+    if (response.status === 200) return response;
+    const error = errorFromResponse(id, response.status, await errorBody(response, call.signal), response.headers);
+    if (response.status === 401 && credentials !== undefined && !isRetry) {
+      credentials.invalidate();
+      return send(call, stream, true);
+    }
+    throw error;
+  }
+
+  async function authHeaders(signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
+    if (credentials === undefined) return {};
+    try {
+      return await credentials.headers(signal);
+    } catch (cause) {
+      if (cause instanceof BackendError) throw cause;
+      const kind = signal.aborted ? 'aborted' : 'auth';
+      throw new BackendError(id, kind, 'the credentials could not be read', { cause });
+    }
+  }
+
+  async function errorBody(response: HttpResponse, signal: AbortSignal): Promise<string> {
+    try {
+      const patience = AbortSignal.any([signal, AbortSignal.timeout(ERROR_BODY_MS)]);
+      return (await readBody(id, response, MAX_ERROR_BYTES, patience)).toString();
+    } catch {
+      response.body.destroy();
+      return '';
+    }
+  }
+
+  return {
+    id,
+
+    unsupportedParameter: (request) =>
+      config.unsupportedParameters.find((name) => !ATTRIBUTION_PARAMETERS.includes(name) && asksFor(request, name)),
+
+    async stream(call): Promise<StreamedAnswer> {
+      const start = performance.now();
+      const response = await send(call, true);
+      const type = mediaType(response);
+      if (type === 'text/event-stream') {
+        const firstTokenMs = Math.max(1, deadlines.firstTokenMs - (performance.now() - start));
+        const { betweenTokensMs } = deadlines;
+        return {
+          frames: new FrameStream(response.body, { backend: id, firstTokenMs, betweenTokensMs, signal: call.signal }),
+        };
+      }
+      if (type === 'application/json') {
+        const whole = parseWholeAnswer(id, await readBody(id, response, MAX_WHOLE_BYTES, call.signal));
+        return { frames: iterate(framesOfWhole(whole)) };
+      }
+      throw wrongType(response, type);
+    },
+
+    async complete(call): Promise<WholeAnswer> {
+      const response = await send(call, false);
+      const type = mediaType(response);
+      if (type !== 'application/json') throw wrongType(response, type);
+      return parseWholeAnswer(id, await readBody(id, response, MAX_WHOLE_BYTES, call.signal));
+    },
+  };
+
+  function wrongType(response: HttpResponse, type: string): BackendError {
+    response.body.destroy();
+    return new BackendError(id, 'protocol', `the response has the content type '${type.slice(0, 80)}'`);
+  }
+}
+
+const mediaType = (response: HttpResponse): string =>
+  (response.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+
+async function* iterate<T>(items: Iterable<T>): AsyncGenerator<T> {
+  yield* items;
+}

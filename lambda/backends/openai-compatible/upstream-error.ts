@@ -1,0 +1,110 @@
+import { BackendError, type BackendErrorKind } from '../backend.ts';
+
+/** What a status says about whose fault it is and whether another backend should be asked. */
+export function kindOfStatus(status: number): BackendErrorKind {
+  switch (status) {
+    case 400:
+    case 413:
+    case 422:
+      return 'invalid-request';
+    case 401:
+    case 402: // No balance left: DeepSeek, OpenRouter.
+    case 403:
+      return 'auth';
+    case 404:
+    case 405:
+    case 410:
+      return 'not-found';
+    case 408:
+    case 504:
+      return 'timeout';
+    case 429:
+      return 'throttled';
+    case 503:
+    case 529: // Anthropic: overloaded.
+      return 'overloaded';
+    default:
+      return status >= 300 && status < 400 ? 'protocol' : 'server';
+  }
+}
+
+interface ErrorFields {
+  readonly message: string;
+  readonly param: string | null;
+  readonly code: string | null;
+  /** vLLM's `code` is the HTTP status. */
+  readonly status: number | undefined;
+}
+
+/**
+ * The error in a body or an event, in the shapes that servers use: OpenAI's and vLLM's `{error: {…}}`, a bare string
+ * (vLLM's 401, TGI with `error_type`), vLLM's former `{object: "error"}`, FastAPI's `{detail}`. `undefined` when the
+ * value is no error.
+ */
+export function errorFields(value: unknown): ErrorFields | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const body = value as Record<string, unknown>;
+  const nested = body.error ?? (body.object === 'error' ? body : undefined) ?? (body.choices ? undefined : body.detail);
+  if (nested === undefined || nested === null) return undefined;
+  if (typeof nested !== 'object') return { message: String(nested), param: null, code: null, status: undefined };
+  const fields = nested as Record<string, unknown>;
+  const status = [fields.code, fields.status].map(Number).find((number) => number >= 400 && number < 600);
+  return {
+    message: typeof fields.message === 'string' ? fields.message : JSON.stringify(nested),
+    param: typeof fields.param === 'string' ? fields.param : null,
+    code: typeof fields.code === 'string' ? fields.code : null,
+    status,
+  };
+}
+
+/** A response that isn't 2xx. The body may be anything: HTML of a proxy, nothing at all. */
+export function errorFromResponse(
+  backend: string,
+  status: number,
+  body: string,
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+): BackendError {
+  const fields = errorFields(tryParse(body));
+  const retryAfterMs = parseRetryAfter(headers['retry-after-ms'], headers['retry-after']);
+  return new BackendError(backend, kindOfStatus(status), fields?.message ?? `HTTP ${status}`, {
+    status,
+    param: fields?.param ?? null,
+    code: fields?.code ?? null,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}
+
+/** An error object that came under status 200. */
+export function errorFromPayload(backend: string, fields: ErrorFields): BackendError {
+  const kind = fields.status === undefined ? 'server' : kindOfStatus(fields.status);
+  return new BackendError(backend, kind, fields.message, {
+    param: fields.param,
+    code: fields.code,
+    ...(fields.status === undefined ? {} : { status: fields.status }),
+  });
+}
+
+/** Longer than any client waits. */
+const MAX_RETRY_AFTER_MS = 3_600_000;
+
+function parseRetryAfter(ms: string | string[] | undefined, after: string | string[] | undefined): number | undefined {
+  const asNumber = Number(ms);
+  const seconds = Number(after);
+  const parsed =
+    typeof ms === 'string' && Number.isFinite(asNumber)
+      ? asNumber
+      : typeof after !== 'string'
+        ? Number.NaN
+        : Number.isFinite(seconds)
+          ? seconds * 1000
+          : Date.parse(after) - Date.now();
+  return Number.isNaN(parsed) ? undefined : Math.min(Math.max(parsed, 0), MAX_RETRY_AFTER_MS);
+}
+
+export function tryParse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,41 @@
+import type { BackendConfig } from '../serving/config.ts';
+import type { Backend } from './backend.ts';
+
+export interface Registry {
+  /** Made when first asked for, then kept: its module, its connections and its credentials. */
+  get(config: BackendConfig): Promise<Backend>;
+}
+
+/** A backend's module loads with the first request that may need it; a deployment pays for what it uses. */
+export function createRegistry(): Registry {
+  const backends = new Map<string, Promise<Backend>>();
+  return {
+    get(config) {
+      let backend = backends.get(config.id);
+      if (backend === undefined) {
+        backend = create(config);
+        backends.set(config.id, backend);
+        // A failure isn't kept: the next request tries again.
+        backend.catch(() => backends.delete(config.id));
+      }
+      return backend;
+    },
+  };
+}
+
+async function create(config: BackendConfig): Promise<Backend> {
+  switch (config.kind) {
+    case 'openai-compatible': {
+      const { createOpenAiCompatibleBackend } = await import('./openai-compatible/index.ts');
+      return createOpenAiCompatibleBackend(config, undefined);
+    }
+    case 'static-reply': {
+      const { createStaticReplyBackend } = await import('./static-reply/index.ts');
+      return createStaticReplyBackend(config);
+    }
+    case 'bedrock': {
+      const { createBedrockBackend } = await import('./bedrock/index.ts');
+      return createBedrockBackend(config);
+    }
+  }
+}

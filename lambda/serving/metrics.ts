@@ -1,0 +1,86 @@
+/**
+ * The metrics of a request, in CloudWatch's embedded metric format: fields of the request's log line, out of which
+ * CloudWatch makes metrics. Each metric name with each combination of dimension values is a metric to pay for, so that
+ * a dimension has few values (models, backends, tiers, declared features), and a set has only the metrics that
+ * somebody looks at by it.
+ *
+ * | metric | unit | counts |
+ * |---|---|---|
+ * | Requests | Count | chat completions, refused ones too |
+ * | Errors | Count | those that failed by our or a backend's fault: 5xx, or an error event in the stream |
+ * | ClientErrors | Count | those refused with 4xx, 429 of a backend included |
+ * | InputTokens, OutputTokens, CachedInputTokens | Count | as billed; cached ones are among the input ones |
+ * | CostUsd | None | USD |
+ * | TimeToFirstToken | Milliseconds | of streams, from the invocation's start |
+ * | Duration | Milliseconds | from the invocation's start to the answer's end |
+ * | Fallbacks | Count | backends that failed before one answered |
+ * | BackendErrors | Count | failures of one backend, also those that another one made good |
+ *
+ * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+ */
+export const UNITS = {
+  Requests: 'Count',
+  Errors: 'Count',
+  ClientErrors: 'Count',
+  InputTokens: 'Count',
+  OutputTokens: 'Count',
+  CachedInputTokens: 'Count',
+  CostUsd: 'None',
+  TimeToFirstToken: 'Milliseconds',
+  Duration: 'Milliseconds',
+  Fallbacks: 'Count',
+  BackendErrors: 'Count',
+} as const;
+
+export type MetricName = keyof typeof UNITS;
+export type MetricValues = Partial<Record<MetricName, number>>;
+
+/** Which metrics exist by which dimensions. */
+export const DIMENSION_SETS: ReadonlyArray<{
+  readonly dimensions: ReadonlyArray<'model' | 'backend' | 'tier' | 'feature'>;
+  readonly metrics: readonly MetricName[];
+}> = [
+  {
+    dimensions: ['model'],
+    metrics: [
+      'Requests',
+      'Errors',
+      'ClientErrors',
+      'InputTokens',
+      'OutputTokens',
+      'CachedInputTokens',
+      'CostUsd',
+      'TimeToFirstToken',
+      'Duration',
+      'Fallbacks',
+    ],
+  },
+  {
+    dimensions: ['model', 'backend'],
+    metrics: ['Requests', 'BackendErrors', 'OutputTokens', 'CostUsd', 'TimeToFirstToken'],
+  },
+  { dimensions: ['tier'], metrics: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd'] },
+  { dimensions: ['feature'], metrics: ['Requests', 'InputTokens', 'OutputTokens', 'CostUsd'] },
+];
+
+/** A dimension's value when there is none: a model that doesn't exist, a key without a tier. */
+export const NO_VALUE = 'none';
+
+type Dimensions = Partial<Record<'model' | 'backend' | 'tier' | 'feature', string>>;
+
+/** Fields to put into a log line: the dimensions, the values, and `_aws`, which says what is a metric. */
+export function embeddedMetrics(
+  namespace: string,
+  timestamp: number,
+  dimensions: Dimensions,
+  values: MetricValues,
+): Record<string, unknown> {
+  const directives = DIMENSION_SETS.filter((set) => set.dimensions.every((name) => dimensions[name] !== undefined))
+    .map((set) => ({
+      Namespace: namespace,
+      Dimensions: [set.dimensions],
+      Metrics: set.metrics.filter((name) => values[name] !== undefined).map((Name) => ({ Name, Unit: UNITS[Name] })),
+    }))
+    .filter((directive) => directive.Metrics.length > 0);
+  return { _aws: { Timestamp: timestamp, CloudWatchMetrics: directives }, ...dimensions, ...values };
+}

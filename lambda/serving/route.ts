@@ -1,0 +1,43 @@
+import type { Backend } from '../backends/backend.ts';
+import type { Registry } from '../backends/registry.ts';
+import type { BackendConfig, ModelConfig } from './config.ts';
+import { invalidRequest } from './errors.ts';
+import type { ChatCompletionRequest } from './openai.ts';
+
+/** A backend that can honour the request. */
+export interface Candidate {
+  readonly config: BackendConfig;
+  readonly backend: Backend;
+}
+
+/**
+ * The model's backends in their order, without those that can't honour a parameter of the request.
+ *
+ * @throws ApiError 400 naming the parameter, when none is left
+ */
+export async function route(
+  model: ModelConfig,
+  request: ChatCompletionRequest,
+  registry: Registry,
+): Promise<readonly Candidate[]> {
+  const all = await Promise.all(
+    model.backends.map(async (config) => ({ config, backend: await registry.get(config) })),
+  );
+  const candidates: Candidate[] = [];
+  const refusals: Array<{ backend: string; param: string }> = [];
+  for (const candidate of all) {
+    const param = candidate.backend.unsupportedParameter(request);
+    if (param === undefined) candidates.push(candidate);
+    else refusals.push({ backend: candidate.config.id, param });
+  }
+  const [first] = refusals;
+  if (candidates.length === 0 && first !== undefined) {
+    const considered = refusals.map(({ backend, param }) => `${backend} ('${param}')`).join(', ');
+    throw invalidRequest(
+      `Unsupported parameter: '${first.param}' is not supported with the model \`${model.name}\`. Backends considered: ${considered}.`,
+      first.param,
+      'unsupported_parameter',
+    );
+  }
+  return candidates;
+}

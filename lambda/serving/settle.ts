@@ -1,0 +1,144 @@
+import type { BackendError, Usage } from '../backends/backend.ts';
+import { embeddedMetrics, type MetricValues, NO_VALUE } from './metrics.ts';
+
+/** What is known of a chat completion when it is over, however it ended. */
+export interface RequestRecord {
+  readonly requestId: string;
+  readonly invocationId: string | undefined;
+  readonly startedAt: number;
+  durationMs: number;
+  /** Of the HTTP response. */
+  status: number;
+  stream?: boolean;
+  consumer?: string;
+  tier?: string;
+  user?: string | undefined;
+  feature?: string | undefined;
+  featureDimension?: string;
+  model?: string;
+  backend?: string;
+  failures: readonly BackendError[];
+  usage?: Usage;
+  usageEstimated?: boolean;
+  costUsd?: number;
+  finishReason?: string | undefined;
+  timeToFirstTokenMs?: number;
+  /** Why it failed: also in mid-stream, when the status had gone out already. */
+  error?: { readonly status: number; readonly code: string | null };
+}
+
+export interface SettleOptions {
+  readonly namespace: string;
+  /** Whether messages of backends, which may quote the prompt, may be logged. */
+  readonly logContent: boolean;
+}
+
+/**
+ * The lines that a chat completion leaves in the log: one for the request, with its metrics, and one for each backend
+ * that failed on the way. Names and numbers, never content.
+ */
+export function settle(record: RequestRecord, options: SettleOptions): string[] {
+  const { usage, error } = record;
+  const timestamp = record.startedAt + Math.round(record.durationMs);
+  const model = record.model ?? NO_VALUE;
+  const values: MetricValues = {
+    Requests: 1,
+    Errors: error !== undefined && error.status >= 500 ? 1 : 0,
+    ClientErrors: error !== undefined && error.status < 500 ? 1 : 0,
+    Fallbacks: record.backend === undefined ? 0 : record.failures.filter((f) => f.backend !== record.backend).length,
+    Duration: round(record.durationMs),
+    ...(record.backend === undefined ? {} : { BackendErrors: 0 }),
+    ...(usage === undefined
+      ? {}
+      : {
+          InputTokens: usage.inputTokens,
+          OutputTokens: usage.outputTokens,
+          CachedInputTokens: usage.cachedInputTokens,
+          CostUsd: record.costUsd ?? 0,
+        }),
+    ...(record.timeToFirstTokenMs === undefined ? {} : { TimeToFirstToken: round(record.timeToFirstTokenMs) }),
+  };
+  const line = {
+    timestamp: new Date(timestamp).toISOString(),
+    level: values.Errors === 1 ? 'ERROR' : 'INFO',
+    message: 'chat completion',
+    request_id: record.requestId,
+    invocation_id: record.invocationId,
+    consumer: record.consumer,
+    user: record.user,
+    feature_name: record.feature,
+    stream: record.stream ?? false,
+    status: record.status,
+    error_status: error?.status,
+    error_code: error?.code ?? undefined,
+    finish_reason: record.finishReason,
+    attempts: record.failures.length + (record.backend === undefined || isFailed(record) ? 0 : 1),
+    failures:
+      record.failures.length === 0 ? undefined : record.failures.map(({ backend, kind }) => ({ backend, kind })),
+    reasoning_tokens: usage?.reasoningTokens,
+    cache_write_tokens: usage?.cacheWriteTokens,
+    usage_estimated: record.usageEstimated,
+    ...embeddedMetrics(
+      options.namespace,
+      timestamp,
+      {
+        model,
+        ...(record.backend === undefined ? {} : { backend: record.backend }),
+        tier: record.tier ?? NO_VALUE,
+        feature: record.featureDimension ?? NO_VALUE,
+      },
+      values,
+    ),
+  };
+  return [...record.failures.map((failure) => failureLine(failure, record, timestamp, options)), JSON.stringify(line)];
+}
+
+/** The backend that answered is among those that failed: it broke off in mid-stream. */
+const isFailed = (record: RequestRecord): boolean => record.failures.some(({ backend }) => backend === record.backend);
+
+function failureLine(failure: BackendError, record: RequestRecord, timestamp: number, options: SettleOptions): string {
+  return JSON.stringify({
+    timestamp: new Date(timestamp).toISOString(),
+    level: 'WARN',
+    message: 'backend failed',
+    request_id: record.requestId,
+    kind: failure.kind,
+    backend_status: failure.status,
+    backend_code: failure.code ?? undefined,
+    retry_after_ms: failure.retryAfterMs,
+    reason: isOurWording(failure) || options.logContent ? failure.message.slice(0, MAX_REASON) : undefined,
+    cause: causeOf(failure),
+    ...embeddedMetrics(
+      options.namespace,
+      timestamp,
+      { model: record.model ?? NO_VALUE, backend: failure.backend },
+      // What the client did wrong, or didn't wait for, is no failure of the backend.
+      failure.kind === 'invalid-request' || failure.kind === 'aborted' ? {} : { BackendErrors: 1 },
+    ),
+  });
+}
+
+const MAX_REASON = 500;
+
+/** A backend's own words may quote the prompt (engines quote what they refuse) or a part of a key. */
+const isOurWording = (failure: BackendError): boolean =>
+  failure.status === undefined && ['connection', 'timeout', 'protocol', 'aborted'].includes(failure.kind);
+
+/** A system error's code, or a fault's place in our code: its message might hold what it choked on. */
+function causeOf(failure: BackendError): string | undefined {
+  const { cause } = failure;
+  if (!(cause instanceof Error)) return undefined;
+  const code = (cause as NodeJS.ErrnoException).code;
+  return typeof code === 'string' ? code : `${cause.name} ${stackOf(cause)}`.trim();
+}
+
+/** The frames of a stack without the message above them. */
+export const stackOf = (error: Error): string =>
+  (error.stack ?? '')
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .slice(0, 5)
+    .map((line) => line.trim())
+    .join(' < ');
+
+const round = (ms: number): number => Math.round(ms * 10) / 10;
