@@ -36,6 +36,15 @@ export interface ServingConfig {
   readonly metrics: { readonly namespace: string };
   /** Log prompts and answers. False unless the user asks for it. */
   readonly logContent: boolean;
+  /** Absent when browsers of other origins aren't let in. Preflights are answered by API Gateway. */
+  readonly cors?: CorsConfig;
+}
+
+export interface CorsConfig {
+  /** `*` alone, or exact origins: one that asks is echoed with `Vary: Origin`. Credentials are not allowed. */
+  readonly allowOrigins: readonly string[];
+  /** For `Access-Control-Expose-Headers`. */
+  readonly exposeHeaders: readonly string[];
 }
 
 export interface LimitsConfig {

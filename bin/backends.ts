@@ -1,0 +1,198 @@
+import { Duration, type Stack } from 'aws-cdk-lib';
+import { type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import {
+  Backend,
+  BedrockJsonSchema,
+  BedrockReasoning,
+  BedrockServiceTier,
+  type IBackend,
+  MaxTokensParameter,
+  TokenPrice,
+} from '../lib/index.js';
+import {
+  asObject,
+  boolean,
+  ContextError,
+  type Decode,
+  type Fields,
+  fields,
+  list,
+  number,
+  oneOf,
+  required,
+  text,
+  texts,
+} from './decode.ts';
+
+const price: Decode<TokenPrice> = (value, path) => {
+  if (value === 'free') return TokenPrice.free();
+  const usd = fields({ inputUsd: number, outputUsd: number, cachedInputUsd: number, cacheWriteUsd: number })(
+    value,
+    path,
+  );
+  return TokenPrice.perMillion({
+    ...usd,
+    inputUsd: required(usd.inputUsd, `${path}.inputUsd`),
+    outputUsd: required(usd.outputUsd, `${path}.outputUsd`),
+  });
+};
+
+const common = {
+  id: text,
+  price,
+  contextWindow: number,
+  maxOutputTokens: number,
+  connectTimeoutSeconds: number,
+  firstTokenTimeoutSeconds: number,
+  betweenTokensTimeoutSeconds: number,
+};
+
+const bedrock = fields({
+  ...common,
+  bedrock: text,
+  region: text,
+  foundationModelId: text,
+  profileRegions: list(text),
+  guardrailId: text,
+  guardrailVersion: text,
+  serviceTier: oneOf(Object.values(BedrockServiceTier)),
+  promptCaching: boolean,
+  jsonSchema: oneOf(Object.values(BedrockJsonSchema)),
+  reasoning: oneOf(Object.values(BedrockReasoning)),
+  images: boolean,
+  tools: boolean,
+});
+const openAiCompatible = fields({
+  ...common,
+  openAiCompatible: text,
+  model: text,
+  apiKeySecret: text,
+  apiKeyField: text,
+  apiKeyHeader: text,
+  headers: texts,
+  unsupportedParameters: list(text),
+  maxTokensParameter: oneOf(Object.values(MaxTokensParameter)),
+  streamUsage: boolean,
+  allowHttp: boolean,
+});
+const openAi = fields({
+  ...common,
+  openAi: text,
+  apiKeySecret: text,
+  apiKeyField: text,
+  organization: text,
+  project: text,
+});
+const anthropic = fields({ ...common, anthropic: text, apiKeySecret: text, apiKeyField: text });
+const vertexAi = fields({
+  ...common,
+  vertexAi: text,
+  projectId: text,
+  location: text,
+  credentialsSecret: text,
+  credentialsField: text,
+});
+const staticReply = fields({ id: text, staticReply: text });
+
+/** A backend of the context, made once its stack is there to import secrets into. */
+export type BackendFactory = (stack: Stack) => IBackend;
+
+/** By the key that says what it is. */
+const KINDS: Readonly<Record<string, Decode<BackendFactory>>> = {
+  bedrock: (value, path) => {
+    const { bedrock: modelId, guardrailId, guardrailVersion, ...options } = bedrock(value, path);
+    if (guardrailVersion !== undefined && guardrailId === undefined) {
+      throw new ContextError(`${path}.guardrailVersion needs guardrailId`);
+    }
+    return () =>
+      Backend.bedrock(required(modelId, `${path}.bedrock`), {
+        ...commonOptions(options),
+        ...(guardrailId !== undefined && { guardrail: { guardrailId, guardrailVersion } }),
+      });
+  },
+  openAiCompatible: (value, path) => {
+    const { openAiCompatible: url, apiKeySecret, ...options } = openAiCompatible(value, path);
+    return (stack) =>
+      Backend.openAiCompatible(required(url, `${path}.openAiCompatible`), {
+        ...commonOptions(options),
+        ...(apiKeySecret !== undefined && { apiKey: secretOf(stack, apiKeySecret) }),
+      });
+  },
+  openAi: (value, path) => {
+    const { openAi: model, apiKeySecret, ...options } = openAi(value, path);
+    const secret = required(apiKeySecret, `${path}.apiKeySecret`);
+    return (stack) =>
+      Backend.openAi(required(model, `${path}.openAi`), { ...commonOptions(options), apiKey: secretOf(stack, secret) });
+  },
+  anthropic: (value, path) => {
+    const { anthropic: model, apiKeySecret, ...options } = anthropic(value, path);
+    const secret = required(apiKeySecret, `${path}.apiKeySecret`);
+    return (stack) =>
+      Backend.anthropic(required(model, `${path}.anthropic`), {
+        ...commonOptions(options),
+        apiKey: secretOf(stack, secret),
+      });
+  },
+  vertexAi: (value, path) => {
+    const { vertexAi: model, projectId, credentialsSecret, ...options } = vertexAi(value, path);
+    const secret = required(credentialsSecret, `${path}.credentialsSecret`);
+    const project = required(projectId, `${path}.projectId`);
+    return (stack) =>
+      Backend.vertexAi(required(model, `${path}.vertexAi`), {
+        ...commonOptions(options),
+        projectId: project,
+        credentials: secretOf(stack, secret),
+      });
+  },
+  staticReply: (value, path) => {
+    const { staticReply: reply, id } = staticReply(value, path);
+    return () => Backend.staticReply(required(reply, `${path}.staticReply`), { backendId: id });
+  },
+};
+
+export const backend: Decode<BackendFactory> = (value, path) => {
+  const kinds = Object.keys(asObject(value, path)).filter((key) => Object.hasOwn(KINDS, key));
+  const [kind] = kinds;
+  const decode = kind === undefined ? undefined : KINDS[kind];
+  if (decode === undefined || kinds.length > 1) {
+    throw new ContextError(
+      `${path} must have exactly one of ${Object.keys(KINDS).join(', ')}, got ${kinds.join(', ') || 'none'}`,
+    );
+  }
+  const make = decode(value, path);
+  return (stack) => {
+    try {
+      return make(stack);
+    } catch (error) {
+      throw new ContextError(`${path}: ${error instanceof Error ? error.message : error}`);
+    }
+  };
+};
+
+type CommonOptions = Fields<typeof common>;
+
+/** The context's names of the common options are those of a JSON file: no objects for durations. */
+function commonOptions<O extends CommonOptions>(options: O) {
+  const { id, connectTimeoutSeconds, firstTokenTimeoutSeconds, betweenTokensTimeoutSeconds, ...rest } = options;
+  return {
+    ...rest,
+    backendId: id,
+    connectTimeout: seconds(connectTimeoutSeconds),
+    firstTokenTimeout: seconds(firstTokenTimeoutSeconds),
+    betweenTokensTimeout: seconds(betweenTokensTimeoutSeconds),
+  };
+}
+
+function seconds(value: number | undefined): Duration | undefined {
+  return value === undefined ? undefined : Duration.millis(Math.round(value * 1000));
+}
+
+/** A secret by its name or its complete ARN. Several backends may name the same one. */
+function secretOf(stack: Stack, nameOrArn: string): ISecret {
+  const id = `Secret-${nameOrArn.replaceAll('/', '-')}`;
+  const known = stack.node.tryFindChild(id);
+  if (known !== undefined) return known as unknown as ISecret;
+  return nameOrArn.startsWith('arn:')
+    ? Secret.fromSecretCompleteArn(stack, id, nameOrArn)
+    : Secret.fromSecretNameV2(stack, id, nameOrArn);
+}

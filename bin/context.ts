@@ -1,0 +1,107 @@
+import { type App, Duration } from 'aws-cdk-lib';
+import { RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { GatewayCompute, LlmServingStack, QuotaPeriod, ServingPreset } from '../lib/index.js';
+import { backend } from './backends.ts';
+import { boolean, ContextError, fields, json, list, number, oneOf, required, text } from './decode.ts';
+
+const model = fields({
+  name: text,
+  aliases: list(text),
+  ownedBy: text,
+  maxOutputTokens: number,
+  backends: list(backend),
+});
+
+const tier = fields({
+  name: text,
+  requestsPerSecond: number,
+  burst: number,
+  requestQuota: number,
+  quotaPeriod: oneOf(Object.values(QuotaPeriod)),
+  allowedModels: list(text),
+  maxOutputTokens: number,
+});
+
+const consumer = fields({ name: text, tier: text, apiKeyId: text });
+
+/** Every context key of the stack. */
+const settings = {
+  preset: oneOf(Object.values(ServingPreset)),
+  stackName: text,
+  models: json(list(model)),
+  tiers: json(list(tier)),
+  consumers: json(list(consumer)),
+  features: json(list(text)),
+  stageName: text,
+  requestsPerSecond: number,
+  burst: number,
+  authorizerCacheSeconds: number,
+  corsOrigins: json(list(text)),
+  webAclArn: text,
+  logContent: boolean,
+  logRetentionDays: number,
+  tracing: boolean,
+  cloudWatchRole: boolean,
+  memorySizeMiB: number,
+  provisionedConcurrency: number,
+  reservedConcurrency: number,
+};
+
+/** Makes the stack that the app's context describes. */
+export function stackFromContext(app: App): LlmServingStack {
+  const context = fields(settings)(ownContext(app), '');
+  const { models, tiers, consumers } = context;
+  const stack = new LlmServingStack(app, context.stackName ?? 'LlmServing', {
+    preset: context.preset,
+    ...(models && { models: [] }),
+    tiers: tiers?.map(({ name, ...rest }, index) => ({ ...rest, tierName: required(name, `tiers[${index}].name`) })),
+    consumers: consumers?.map(({ name, tier: tierName, apiKeyId }, index) => ({
+      consumerName: required(name, `consumers[${index}].name`),
+      tierName,
+      apiKeyId,
+    })),
+    features: context.features,
+    stageName: context.stageName,
+    requestsPerSecond: context.requestsPerSecond,
+    burst: context.burst,
+    authorizerCacheTtl:
+      context.authorizerCacheSeconds === undefined ? undefined : Duration.seconds(context.authorizerCacheSeconds),
+    corsOrigins: context.corsOrigins,
+    webAclArn: context.webAclArn,
+    logContent: context.logContent,
+    logRetention: retention(context.logRetentionDays),
+    tracing: context.tracing,
+    cloudWatchRole: context.cloudWatchRole,
+    compute: GatewayCompute.lambda({
+      memorySizeMiB: context.memorySizeMiB,
+      provisionedConcurrency: context.provisionedConcurrency,
+      reservedConcurrency: context.reservedConcurrency,
+    }),
+  });
+  for (const [index, { name, backends, ...rest }] of (models ?? []).entries()) {
+    stack.addModel({
+      ...rest,
+      modelName: required(name, `models[${index}].name`),
+      backends: required(backends, `models[${index}].backends`).map((make) => make(stack)),
+    });
+  }
+  return stack;
+}
+
+/** The context without what the CDK and its CLI keep there: feature flags, lookups, settings of the CLI. */
+function ownContext(app: App): Record<string, unknown> {
+  const all: Record<string, unknown> = app.node.getAllContext();
+  return Object.fromEntries(
+    Object.entries(all).filter(([key]) => !/[:@]/.test(key) && key !== 'acknowledged-issue-numbers' && key !== 'tree'),
+  );
+}
+
+/** CloudWatch Logs keeps logs for certain numbers of days only. */
+function retention(days: number | undefined): RetentionDays | undefined {
+  if (days === undefined) return undefined;
+  if (RetentionDays[days] === undefined) {
+    const allowed = Object.values(RetentionDays).filter((value) => typeof value === 'number' && value <= 3653);
+    throw new ContextError(`logRetentionDays must be one of ${allowed.join(', ')}, got ${days}`);
+  }
+  return days;
+}

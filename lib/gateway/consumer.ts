@@ -1,0 +1,105 @@
+import { ApiKey, type IApiKey } from 'aws-cdk-lib/aws-apigateway';
+import { Construct, type IConstruct } from 'constructs';
+import { requireName } from '../private/validation';
+import type { Tier } from './tier';
+
+/** Who calls: one API key, with its tier. */
+export interface IConsumer extends IConstruct {
+  /** Names the consumer in logs. */
+  readonly consumerName: string;
+
+  /** The API key. Its value is what clients send as `Authorization: Bearer` or `x-api-key`. */
+  readonly apiKey: IApiKey;
+
+  /** What the consumer may do. */
+  readonly tier: Tier;
+}
+
+/** Properties of a consumer. */
+export interface ConsumerProps {
+  /**
+   * Names the consumer in logs: letters, digits and `_.-`, at most 64. Unique within a gateway.
+   *
+   * @default - the construct's id, in lower case
+   */
+  readonly consumerName?: string;
+
+  /** What the consumer may do. */
+  readonly tier: Tier;
+
+  /**
+   * A note for whoever reads the list of keys.
+   *
+   * @default - names the consumer and its tier
+   */
+  readonly description?: string;
+
+  /**
+   * Whether the key works.
+   *
+   * @default true
+   */
+  readonly enabled?: boolean;
+}
+
+/** Attributes of a consumer whose key exists already. */
+export interface ConsumerAttributes {
+  /** The key's id in API Gateway. It isn't secret; its value is. */
+  readonly apiKeyId: string;
+
+  /**
+   * Names the consumer in logs: letters, digits and `_.-`, at most 64. Unique within a gateway.
+   *
+   * @default - the construct's id, in lower case
+   */
+  readonly consumerName?: string;
+
+  /** What the consumer may do. */
+  readonly tier: Tier;
+}
+
+/**
+ * Who calls: one API key in a tier.
+ *
+ * API Gateway makes up the key's value, which never stands in a template; read it with
+ * `aws apigateway get-api-key --include-value`.
+ */
+export class Consumer extends Construct implements IConsumer {
+  /** Takes up a key that exists already, in no usage plan of the same gateway. */
+  public static fromApiKeyAttributes(scope: Construct, id: string, attrs: ConsumerAttributes): IConsumer {
+    class Imported extends Construct implements IConsumer {
+      public readonly consumerName = nameOf(id, attrs.consumerName);
+      public readonly apiKey = ApiKey.fromApiKeyId(this, 'Resource', attrs.apiKeyId);
+      public readonly tier = attrs.tier;
+    }
+    const consumer = new Imported(scope, id);
+    attrs.tier._addConsumer(consumer);
+    return consumer;
+  }
+
+  /** Names the consumer in logs. */
+  public readonly consumerName: string;
+
+  /** The API key. */
+  public readonly apiKey: IApiKey;
+
+  /** What the consumer may do. */
+  public readonly tier: Tier;
+
+  constructor(scope: Construct, id: string, props: ConsumerProps) {
+    super(scope, id);
+    this.consumerName = nameOf(id, props.consumerName);
+    this.tier = props.tier;
+    this.apiKey = new ApiKey(this, 'Resource', {
+      description: props.description ?? `Consumer ${this.consumerName}, tier ${props.tier.tierName}`,
+      enabled: props.enabled ?? true,
+    });
+    props.tier._addConsumer(this);
+  }
+}
+
+function nameOf(id: string, given: string | undefined): string {
+  const name = given ?? id.toLowerCase();
+  requireName('consumerName', name);
+  return name;
+}

@@ -1,0 +1,250 @@
+import { ArnFormat, Aws, Duration, Lazy, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { type DomainName, EndpointType, type RestApi, SecurityPolicy } from 'aws-cdk-lib/aws-apigateway';
+import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
+import { Code, type Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
+import { type LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { AaaaRecord, ARecord, RecordTarget } from 'aws-cdk-lib/aws-route53';
+import { ApiGatewayDomain } from 'aws-cdk-lib/aws-route53-targets';
+import { CfnWebACLAssociation } from 'aws-cdk-lib/aws-wafv2';
+import { Construct } from 'constructs';
+import type { Model } from '../model/model';
+import { corsConfig } from '../private/cors';
+import { environmentProblem } from '../private/environment-size';
+import { requireFeatures } from '../private/features';
+import { handlerFolder } from '../private/handler-assets';
+import { HandlerFunction } from '../private/handler-function';
+import { limitsConfig } from '../private/limits';
+import { ModelRegistry } from '../private/model-registry';
+import { createServingApi } from '../private/serving-api';
+import { ServingCode } from '../private/serving-code';
+import { CONSUMERS_ENV, type ServingConfig } from '../private/serving-config';
+import { requireDuration, requireInteger, requireNumber } from '../private/validation';
+import type { IConsumer } from './consumer';
+import { GatewayCompute } from './gateway-compute';
+import type { GatewayProps } from './gateway-props';
+import type { Tier } from './tier';
+
+/** Lambda's limit, and API Gateway's for a streamed integration. */
+const FUNCTION_TIMEOUT = Duration.minutes(15);
+
+/** Namespace of the metrics that the handler writes. */
+const METRICS_NAMESPACE = 'LlmServing';
+
+/**
+ * The OpenAI-compatible API: `POST /v1/chat/completions`, `GET /v1/models`, `GET /v1/models/{model}` for clients with a
+ * key, `GET /health` for everyone; API Gateway in front, one streaming function behind.
+ */
+export class Gateway extends Construct {
+  /** The API. */
+  public readonly api: RestApi;
+
+  /** The function that serves requests. */
+  public readonly handler: LambdaFunction;
+
+  /** The function that takes the key out of a request's headers. */
+  public readonly authorizer: LambdaFunction;
+
+  /** The log of requests as API Gateway saw them. */
+  public readonly accessLogGroup: LogGroup;
+
+  /** The log of requests as the handler saw them, and its metrics. */
+  public readonly handlerLogGroup: LogGroup;
+
+  /** The custom domain, where there is one. */
+  public readonly domain?: DomainName;
+
+  private readonly registry: ModelRegistry;
+  private readonly ownTiers: Tier[] = [];
+
+  constructor(scope: Construct, id: string, props: GatewayProps = {}) {
+    super(scope, id);
+    const stageName = props.stageName ?? 'live';
+    if (!/^[A-Za-z0-9_]{1,128}$/.test(stageName)) {
+      throw new Error(`stageName must be 1–128 letters, digits or "_", got "${stageName}"`);
+    }
+    const requestsPerSecond = props.requestsPerSecond ?? 500;
+    requireNumber('requestsPerSecond', requestsPerSecond, 0.001);
+    const burst = props.burst ?? Math.ceil(requestsPerSecond * 2);
+    requireInteger('burst', burst, 1);
+    const authorizerCacheTtl = props.authorizerCacheTtl ?? Duration.seconds(0);
+    requireDuration('authorizerCacheTtl', authorizerCacheTtl, Duration.seconds(0), Duration.hours(1));
+    if ((props.domainName === undefined) !== (props.certificate === undefined)) {
+      throw new Error('domainName and certificate need each other: pass both, or neither');
+    }
+    if (props.hostedZone !== undefined && props.domainName === undefined)
+      throw new Error('hostedZone needs domainName');
+    requireFeatures(props.features ?? []);
+    const cors = corsConfig(props.corsOrigins);
+    const limits = limitsConfig(props);
+
+    const compute = props.compute ?? GatewayCompute.lambda();
+    const tracing = props.tracing ?? true;
+    const logs = {
+      logRetention: props.logRetention ?? RetentionDays.THREE_MONTHS,
+      logRemovalPolicy: props.logRemovalPolicy ?? RemovalPolicy.DESTROY,
+      encryptionKey: props.encryptionKey,
+    };
+    if (props.encryptionKey !== undefined) allowLogs(props.encryptionKey, Stack.of(this));
+
+    const handler = new HandlerFunction(this, 'Handler', {
+      description: 'Serves chat completions',
+      code: new ServingCode(handlerFolder('api'), () => this.renderConfig(props, { limits, cors })),
+      timeout: FUNCTION_TIMEOUT,
+      tracing,
+      ...compute._functionProps(),
+      ...logs,
+    });
+    this.handler = handler.function;
+    this.handlerLogGroup = handler.logGroup;
+    this.registry = new ModelRegistry(this, this.handler);
+    this.handler.addEnvironment(CONSUMERS_ENV, Lazy.string({ produce: () => this.renderConsumers() }));
+
+    this.authorizer = new HandlerFunction(this, 'Authorizer', {
+      description: 'Takes the API key out of a request',
+      code: Code.fromAsset(handlerFolder('authorizer')),
+      memorySize: 256,
+      timeout: Duration.seconds(5),
+      tracing,
+      ...logs,
+    }).function;
+
+    const { api, accessLogGroup } = createServingApi(this, {
+      apiName: props.apiName ?? id,
+      stageName,
+      target: compute._target(this, this.handler),
+      integrationTimeout: FUNCTION_TIMEOUT,
+      authorizer: this.authorizer,
+      authorizerCacheTtl,
+      requestsPerSecond,
+      burst,
+      cors,
+      tracing,
+      cloudWatchRole: props.cloudWatchRole ?? true,
+      webAcl: props.webAclArn !== undefined,
+      ...logs,
+    });
+    this.api = api;
+    this.accessLogGroup = accessLogGroup;
+    this.domain = this.addDomain(props);
+    if (props.webAclArn !== undefined) {
+      new CfnWebACLAssociation(this, 'WebAcl', {
+        resourceArn: api.deploymentStage.stageArn,
+        webAclArn: props.webAclArn,
+      });
+    }
+    for (const model of props.models ?? []) this.addModel(model);
+    for (const tier of props.tiers ?? []) this.addTier(tier);
+    this.node.addValidation({ validate: () => this.problems() });
+  }
+
+  /** The base URL that clients are given: `https://…/v1`. */
+  public get url(): string {
+    return this.domain === undefined
+      ? this.api.deploymentStage.urlForPath('/v1')
+      : `https://${this.domain.domainName}/v1`;
+  }
+
+  /** The tiers whose consumers are let in. */
+  public get tiers(): Tier[] {
+    return [...this.ownTiers];
+  }
+
+  /** Makes a model available, and gives the function the right to call its backends. */
+  public addModel(model: Model): void {
+    this.registry.add(model);
+  }
+
+  /** Lets a tier's consumers in. */
+  public addTier(tier: Tier): void {
+    if (this.ownTiers.some((other) => other.tierName === tier.tierName)) {
+      throw new Error(`two tiers of one gateway have the name "${tier.tierName}": give one of them another tierName`);
+    }
+    this.ownTiers.push(tier);
+    tier.usagePlan.addApiStage({ api: this.api, stage: this.api.deploymentStage });
+  }
+
+  private addDomain(props: GatewayProps): DomainName | undefined {
+    if (props.domainName === undefined || props.certificate === undefined) return undefined;
+    const domain = this.api.addDomainName('Domain', {
+      domainName: props.domainName,
+      certificate: props.certificate,
+      endpointType: EndpointType.REGIONAL,
+      securityPolicy: SecurityPolicy.TLS_1_2,
+    });
+    if (props.hostedZone !== undefined) {
+      const record = {
+        zone: props.hostedZone,
+        recordName: props.domainName,
+        target: RecordTarget.fromAlias(new ApiGatewayDomain(domain)),
+      };
+      new ARecord(this, 'AliasIpv4', record);
+      new AaaaRecord(this, 'AliasIpv6', record);
+    }
+    return domain;
+  }
+
+  private renderConfig(props: GatewayProps, rendered: Pick<ServingConfig, 'limits' | 'cors'>): ServingConfig {
+    return {
+      version: 1,
+      models: this.registry.render(),
+      tiers: this.ownTiers.map((tier) => tier._render()),
+      features: props.features ?? [],
+      limits: rendered.limits,
+      metrics: { namespace: METRICS_NAMESPACE },
+      logContent: props.logContent ?? false,
+      ...(rendered.cors && { cors: rendered.cors }),
+    };
+  }
+
+  private get consumers(): IConsumer[] {
+    return this.ownTiers.flatMap((tier) => tier.consumers);
+  }
+
+  private renderConsumers(): string {
+    return this.consumers
+      .map((consumer) => `${consumer.apiKey.keyId}=${consumer.consumerName}:${consumer.tier.tierName}`)
+      .join(',');
+  }
+
+  private problems(): string[] {
+    const problems: string[] = [];
+    if (this.registry.size === 0) problems.push('a gateway needs a model: pass models, or call addModel');
+    if (this.ownTiers.length === 0)
+      problems.push('a gateway needs a tier, or nobody can call it: pass tiers, or call addTier');
+    for (const tier of this.ownTiers) {
+      for (const model of tier.allowedModels ?? []) {
+        if (!this.registry.has(model)) {
+          problems.push(`tier "${tier.tierName}" allows model "${model}", which this gateway doesn't have`);
+        }
+      }
+    }
+    const names = this.consumers.map((consumer) => consumer.consumerName);
+    const twice = names.find((name, index) => names.indexOf(name) !== index);
+    if (twice !== undefined) problems.push(`two consumers of one gateway have the name "${twice}"`);
+    const tooLarge = environmentProblem(this.handler);
+    if (tooLarge !== undefined) problems.push(tooLarge);
+    return problems;
+  }
+}
+
+/** CloudWatch Logs encrypts by itself, so the key's policy must let it. */
+function allowLogs(key: IKey, stack: Stack): void {
+  key.addToResourcePolicy(
+    new PolicyStatement({
+      principals: [new ServicePrincipal(`logs.${Aws.REGION}.amazonaws.com`)],
+      actions: ['kms:Encrypt*', 'kms:Decrypt*', 'kms:ReEncrypt*', 'kms:GenerateDataKey*', 'kms:Describe*'],
+      resources: ['*'],
+      conditions: {
+        ArnLike: {
+          'kms:EncryptionContext:aws:logs:arn': stack.formatArn({
+            service: 'logs',
+            resource: 'log-group',
+            resourceName: '*',
+            arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+          }),
+        },
+      },
+    }),
+  );
+}

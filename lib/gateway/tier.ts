@@ -1,0 +1,138 @@
+import { Period, UsagePlan } from 'aws-cdk-lib/aws-apigateway';
+import { Construct } from 'constructs';
+import type { TierConfig } from '../private/serving-config';
+import { requireInteger, requireName, requireNumber, requireUnique } from '../private/validation';
+import type { IConsumer } from './consumer';
+
+/** The time that a request quota counts over. */
+export enum QuotaPeriod {
+  /** From midnight to midnight, UTC. */
+  DAY = 'DAY',
+  /** From Sunday to Saturday. */
+  WEEK = 'WEEK',
+  /** A calendar month. */
+  MONTH = 'MONTH',
+}
+
+/** Properties of a tier. */
+export interface TierProps {
+  /**
+   * Names the tier in logs and metrics: letters, digits and `_.-`, at most 64. Unique within a gateway.
+   *
+   * @default - the construct's id, in lower case
+   */
+  readonly tierName?: string;
+
+  /**
+   * Requests a second of each consumer, in the long run. API Gateway counts on a best-effort basis.
+   *
+   * @default 10
+   */
+  readonly requestsPerSecond?: number;
+
+  /**
+   * Requests that a consumer may send at once, after having been quiet.
+   *
+   * @default - twice `requestsPerSecond`
+   */
+  readonly burst?: number;
+
+  /**
+   * Requests of each consumer in a `quotaPeriod`.
+   *
+   * @default - no quota
+   */
+  readonly requestQuota?: number;
+
+  /**
+   * The time that `requestQuota` counts over.
+   *
+   * @default QuotaPeriod.MONTH
+   */
+  readonly quotaPeriod?: QuotaPeriod;
+
+  /**
+   * Names of the models that its consumers may ask for.
+   *
+   * @default - all
+   */
+  readonly allowedModels?: string[];
+
+  /**
+   * How many tokens an answer may have: a request that asks for more is clamped to this.
+   *
+   * @default - the model's maximum alone
+   */
+  readonly maxOutputTokens?: number;
+}
+
+/** What its consumers may do: a usage plan of API Gateway, and what the handler holds them to. */
+export class Tier extends Construct {
+  /** Names the tier in logs and metrics. */
+  public readonly tierName: string;
+
+  /** The usage plan. */
+  public readonly usagePlan: UsagePlan;
+
+  /** Names of the models that its consumers may ask for; all when undefined. */
+  public readonly allowedModels?: string[];
+
+  /** How many tokens an answer may have. */
+  public readonly maxOutputTokens?: number;
+
+  private readonly ownConsumers: IConsumer[] = [];
+
+  constructor(scope: Construct, id: string, props: TierProps = {}) {
+    super(scope, id);
+    this.tierName = props.tierName ?? id.toLowerCase();
+    requireName('tierName', this.tierName);
+    const requestsPerSecond = props.requestsPerSecond ?? 10;
+    requireNumber('requestsPerSecond', requestsPerSecond, 0.001);
+    const burst = props.burst ?? Math.ceil(requestsPerSecond * 2);
+    requireInteger('burst', burst, 1);
+    requireInteger('requestQuota', props.requestQuota, 1);
+    if (props.quotaPeriod !== undefined && props.requestQuota === undefined) {
+      throw new Error('quotaPeriod needs requestQuota: the number of requests in that period');
+    }
+    if (props.allowedModels?.length === 0) {
+      throw new Error(
+        `tier "${this.tierName}" allows no model: name one in allowedModels, or leave it out to allow all`,
+      );
+    }
+    requireUnique('allowedModels', props.allowedModels ?? []);
+    requireInteger('maxOutputTokens', props.maxOutputTokens, 1);
+    this.allowedModels = props.allowedModels && [...props.allowedModels];
+    this.maxOutputTokens = props.maxOutputTokens;
+    this.usagePlan = new UsagePlan(this, 'Resource', {
+      description: `Tier ${this.tierName}`,
+      throttle: { rateLimit: requestsPerSecond, burstLimit: burst },
+      ...(props.requestQuota !== undefined && {
+        quota: { limit: props.requestQuota, period: periodOf(props.quotaPeriod ?? QuotaPeriod.MONTH) },
+      }),
+    });
+  }
+
+  /** The consumers that were declared with this tier. */
+  public get consumers(): IConsumer[] {
+    return [...this.ownConsumers];
+  }
+
+  /** @internal */
+  public _addConsumer(consumer: IConsumer): void {
+    this.usagePlan.addApiKey(consumer.apiKey);
+    this.ownConsumers.push(consumer);
+  }
+
+  /** @internal */
+  public _render(): TierConfig {
+    return {
+      name: this.tierName,
+      ...(this.allowedModels && { allowedModels: this.allowedModels }),
+      ...(this.maxOutputTokens !== undefined && { maxOutputTokens: this.maxOutputTokens }),
+    };
+  }
+}
+
+function periodOf(period: QuotaPeriod): Period {
+  return Period[period];
+}

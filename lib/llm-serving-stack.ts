@@ -1,0 +1,186 @@
+import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import { Construct } from 'constructs';
+import { Consumer } from './gateway/consumer';
+import type { GatewayOptions } from './gateway/gateway-props';
+import { Tier, type TierProps } from './gateway/tier';
+import { LlmServing } from './llm-serving';
+import { Backend } from './model/backend';
+import { Model, type ModelProps } from './model/model';
+
+/** Where answers come from. */
+export enum ServingPreset {
+  /** Managed models alone: no VPC, nothing that costs when idle. */
+  MANAGED = 'managed',
+  /** Fleets of your own first, managed models when they are cold, full or broken. */
+  HYBRID = 'hybrid',
+  /** Fleets of your own only. */
+  SELF_HOSTED = 'self-hosted',
+}
+
+/** A consumer of the stack. */
+export interface StackConsumer {
+  /** Names the consumer in logs: letters, digits and `_.-`, at most 64. */
+  readonly consumerName: string;
+
+  /**
+   * The name of its tier.
+   *
+   * @default - the only one
+   */
+  readonly tierName?: string;
+
+  /**
+   * The id of an API key that exists already.
+   *
+   * @default - a new key
+   */
+  readonly apiKeyId?: string;
+}
+
+/** Properties of a stack that serves LLM models. */
+export interface LlmServingStackProps extends StackProps, GatewayOptions {
+  /**
+   * Where answers come from. So far there is `MANAGED` only.
+   *
+   * @default ServingPreset.MANAGED
+   */
+  readonly preset?: ServingPreset;
+
+  /**
+   * What clients may ask for; each with a `modelName`. More can be added with `addModel`.
+   *
+   * @default - `nova-lite`: Amazon Nova Lite on Bedrock, and a fixed reply when that fails
+   */
+  readonly models?: ModelProps[];
+
+  /**
+   * What consumers may do; each with a `tierName`.
+   *
+   * @default - one, `standard`
+   */
+  readonly tiers?: TierProps[];
+
+  /**
+   * Who calls.
+   *
+   * @default - one, `default`, in the first tier
+   */
+  readonly consumers?: StackConsumer[];
+}
+
+/** A deployable stack around `LlmServing`, with everything in its properties. */
+export class LlmServingStack extends Stack {
+  /** What the stack is made of. */
+  public readonly serving: LlmServing;
+
+  private readonly models: Construct;
+
+  constructor(scope: Construct, id: string, props: LlmServingStackProps = {}) {
+    super(scope, id, { description: 'LLM models behind an OpenAI-compatible API', ...props });
+    requirePreset(props.preset ?? ServingPreset.MANAGED);
+    this.models = new Construct(this, 'Models');
+    const tiers = makeTiers(this, props.tiers ?? [{ tierName: 'standard' }]);
+    const consumers = makeConsumers(this, tiers, props.consumers);
+    this.serving = new LlmServing(this, 'Serving', { ...props, apiName: props.apiName ?? id, models: [], tiers });
+    for (const model of props.models ?? defaultModels()) this.addModel(model);
+    this.addOutputs(consumers);
+  }
+
+  /** Makes a model and makes it available; for backends that refer to resources of the stack, such as secrets. */
+  public addModel(props: ModelProps): Model {
+    if (props.modelName === undefined) throw new Error('a model of the stack has no modelName: pass one');
+    const id = childId('models', this.models.node.children.length, props.modelName, this.models);
+    const model = new Model(this.models, id, props);
+    this.serving.addModel(model);
+    return model;
+  }
+
+  private addOutputs(consumers: ReadonlyMap<string, string>): void {
+    new CfnOutput(this, 'ApiEndpoint', {
+      value: this.serving.url,
+      description: 'base_url of the OpenAI SDKs',
+    });
+    for (const [index, [name, keyId]] of [...consumers].entries()) {
+      // The first one's outputs have names that scripts can rely on.
+      const suffix = index === 0 ? '' : pascalCase(name);
+      new CfnOutput(this, `ApiKeyId${suffix}`, { value: keyId, description: `Id of the API key of consumer ${name}` });
+      new CfnOutput(this, `ApiKeyCommand${suffix}`, {
+        value: `aws apigateway get-api-key --api-key ${keyId} --include-value --query value --output text --region ${this.region}`,
+        description: `Prints the API key of consumer ${name}`,
+      });
+    }
+  }
+}
+
+function requirePreset(preset: ServingPreset): void {
+  if (preset === ServingPreset.MANAGED) return;
+  if (preset === ServingPreset.HYBRID || preset === ServingPreset.SELF_HOSTED) {
+    throw new Error(`preset "${preset}" needs model fleets, which this version doesn't have yet: use "managed"`);
+  }
+  throw new Error(`preset must be one of ${Object.values(ServingPreset).join(', ')}, got "${preset}"`);
+}
+
+function defaultModels(): ModelProps[] {
+  return [
+    {
+      modelName: 'nova-lite',
+      backends: [
+        Backend.bedrock('amazon.nova-lite-v1:0'),
+        Backend.staticReply('I am not available right now. Please try again in a few minutes.'),
+      ],
+    },
+  ];
+}
+
+function makeTiers(stack: Stack, tiers: readonly TierProps[]): Tier[] {
+  if (tiers.length === 0) throw new Error('tiers must hold at least one tier: leave it out for a tier "standard"');
+  const scope = new Construct(stack, 'Tiers');
+  return tiers.map((tier, index) => {
+    if (tier.tierName === undefined) throw new Error(`tiers[${index}] has no tierName`);
+    return new Tier(scope, childId('tiers', index, tier.tierName, scope), tier);
+  });
+}
+
+/** Names of consumers and ids of their keys, in the order in which they were declared. */
+function makeConsumers(
+  stack: Stack,
+  tiers: readonly Tier[],
+  given: readonly StackConsumer[] | undefined,
+): Map<string, string> {
+  const scope = new Construct(stack, 'Consumers');
+  const declared = given ?? [{ consumerName: 'default', tierName: tiers[0]?.tierName }];
+  const keys = new Map<string, string>();
+  for (const [index, { consumerName, tierName, apiKeyId }] of declared.entries()) {
+    const tier = tierName === undefined && tiers.length === 1 ? tiers[0] : tiers.find((t) => t.tierName === tierName);
+    if (tier === undefined) {
+      const names = tiers.map((t) => t.tierName).join(', ');
+      throw new Error(
+        tierName === undefined
+          ? `consumer "${consumerName}" names no tier, and there are several: set tierName to one of ${names}`
+          : `consumer "${consumerName}" is in tier "${tierName}", which isn't declared: the tiers are ${names}`,
+      );
+    }
+    const id = childId('consumers', index, consumerName, scope);
+    const consumer =
+      apiKeyId === undefined
+        ? new Consumer(scope, id, { consumerName, tier })
+        : Consumer.fromApiKeyAttributes(scope, id, { consumerName, tier, apiKeyId });
+    keys.set(consumerName, consumer.apiKey.keyId);
+  }
+  return keys;
+}
+
+/** A construct's id is its name, so that reordering the list replaces nothing. */
+function childId(prop: string, index: number, name: string, scope: Construct): string {
+  const id = name.replaceAll('/', '-');
+  if (scope.node.tryFindChild(id) !== undefined)
+    throw new Error(`${prop}[${index}] has the same name as another: "${name}"`);
+  return id;
+}
+
+function pascalCase(name: string): string {
+  return name
+    .split(/[^A-Za-z0-9]+/)
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join('');
+}

@@ -1,0 +1,103 @@
+import { Token } from 'aws-cdk-lib';
+import { Construct } from 'constructs';
+import { requireInteger, requireUnique } from '../private/validation';
+import type { IBackend } from './backend';
+
+/** `GET /v1/models` says when a model was made. A clock would make every synthesis differ. 2025-01-01T00:00:00Z */
+const DEFAULT_CREATED = 1735689600;
+
+/** A name that clients send: also in metrics and in a URL's path. */
+const MODEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/;
+
+/** Properties of a model. */
+export interface ModelProps {
+  /**
+   * What clients send as `model`: letters, digits and `._:/-`, at most 128. Unique within a gateway.
+   *
+   * @default - the construct's id, in lower case
+   */
+  readonly modelName?: string;
+
+  /**
+   * Other names for the same model, for clients that have one built in.
+   *
+   * @default - none
+   */
+  readonly aliases?: string[];
+
+  /** What can answer, in the order in which it is tried; at least one. */
+  readonly backends: IBackend[];
+
+  /**
+   * How many tokens an answer may have: a request that asks for more is clamped to this.
+   *
+   * @default - each backend's own maximum
+   */
+  readonly maxOutputTokens?: number;
+
+  /**
+   * Who is said to own it in `GET /v1/models`.
+   *
+   * @default 'cdk-llm-serving'
+   */
+  readonly ownedBy?: string;
+
+  /**
+   * When it is said to have been made in `GET /v1/models`, as Unix time in seconds.
+   *
+   * @default 1735689600 - the start of 2025
+   */
+  readonly createdUnixSeconds?: number;
+}
+
+/** A name that clients ask for, and the ordered list of backends behind it. */
+export class Model extends Construct {
+  /** What clients send as `model`. */
+  public readonly modelName: string;
+
+  /** Other names for the same model. */
+  public readonly aliases: string[];
+
+  /** What can answer, in the order in which it is tried. */
+  public readonly backends: IBackend[];
+
+  /** Who is said to own it in `GET /v1/models`. */
+  public readonly ownedBy: string;
+
+  /** When it is said to have been made, as Unix time in seconds. */
+  public readonly createdUnixSeconds: number;
+
+  /** How many tokens an answer may have. */
+  public readonly maxOutputTokens?: number;
+
+  constructor(scope: Construct, id: string, props: ModelProps) {
+    super(scope, id);
+    const modelName = props.modelName ?? id.toLowerCase();
+    const names = [modelName, ...(props.aliases ?? [])];
+    for (const name of names) {
+      if (Token.isUnresolved(name) || !MODEL_NAME.test(name)) {
+        throw new Error(
+          `a model's name must be 1–128 letters, digits or "._:/-" and begin with a letter or digit, got "${name}"`,
+        );
+      }
+    }
+    requireUnique('modelName and aliases', names);
+    if (props.backends.length === 0) {
+      throw new Error(
+        `model "${modelName}" has no backends: pass at least one, such as Backend.bedrock('amazon.nova-lite-v1:0')`,
+      );
+    }
+    requireUnique(
+      `the backends of model "${modelName}"`,
+      props.backends.map((backend) => backend.backendId),
+    );
+    requireInteger('maxOutputTokens', props.maxOutputTokens, 1);
+    requireInteger('createdUnixSeconds', props.createdUnixSeconds, 0);
+    this.modelName = modelName;
+    this.aliases = [...(props.aliases ?? [])];
+    this.backends = [...props.backends];
+    this.ownedBy = props.ownedBy ?? 'cdk-llm-serving';
+    this.createdUnixSeconds = props.createdUnixSeconds ?? DEFAULT_CREATED;
+    this.maxOutputTokens = props.maxOutputTokens;
+  }
+}

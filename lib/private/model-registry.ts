@@ -1,0 +1,66 @@
+import { Stack } from 'aws-cdk-lib';
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
+import type { Construct } from 'constructs';
+import type { IBackend } from '../model/backend';
+import type { Model } from '../model/model';
+import type { BackendConfig, ModelConfig } from './serving-config';
+
+/** The models of one gateway; binds each backend to its function once. */
+export class ModelRegistry {
+  private readonly models: ModelConfig[] = [];
+  private readonly names = new Map<string, string>();
+  private readonly backends = new Map<string, { source: IBackend; config: BackendConfig; fingerprint: string }>();
+
+  constructor(
+    private readonly scope: Construct,
+    private readonly fn: LambdaFunction,
+  ) {}
+
+  public add(model: Model): void {
+    for (const name of [model.modelName, ...model.aliases]) {
+      const owner = this.names.get(name);
+      if (owner !== undefined) {
+        throw new Error(`two models of one gateway answer to "${name}": ${owner} and ${model.node.path}`);
+      }
+    }
+    for (const name of [model.modelName, ...model.aliases]) this.names.set(name, model.node.path);
+    this.models.push({
+      name: model.modelName,
+      aliases: model.aliases,
+      ownedBy: model.ownedBy,
+      created: model.createdUnixSeconds,
+      ...(model.maxOutputTokens !== undefined && { maxOutputTokens: model.maxOutputTokens }),
+      backends: model.backends.map((backend) => this.bind(backend)),
+    });
+  }
+
+  /** In the order in which they were added. */
+  public render(): ModelConfig[] {
+    return [...this.models];
+  }
+
+  public has(name: string): boolean {
+    return this.names.has(name);
+  }
+
+  public get size(): number {
+    return this.models.length;
+  }
+
+  private bind(backend: IBackend): BackendConfig {
+    const known = this.backends.get(backend.backendId);
+    if (known?.source === backend) return known.config;
+    const { config, environment } = backend._bind({ scope: this.scope, grantee: this.fn });
+    const fingerprint = JSON.stringify(Stack.of(this.scope).resolve({ config, environment }));
+    if (known !== undefined && known.fingerprint !== fingerprint) {
+      throw new Error(
+        `two different backends have the id "${backend.backendId}": give one of them a backendId of its own, or use one object for both`,
+      );
+    }
+    if (known === undefined) {
+      for (const [name, value] of Object.entries(environment)) this.fn.addEnvironment(name, value);
+      this.backends.set(backend.backendId, { source: backend, config, fingerprint });
+    }
+    return config;
+  }
+}
