@@ -17,7 +17,7 @@ const signatureOf = (text: string): string => Buffer.from(`simulated:${text.leng
 /** What ConverseStream sends for a model's events, in the service's order: blocks one after the other. */
 export async function* converseEvents(events: AsyncIterable<ModelEvent>, cache: CacheUse): AsyncGenerator<StreamEvent> {
   const startedAt = performance.now();
-  yield { type: 'messageStart', payload: { role: 'assistant' } };
+  let started = false;
   let index = -1;
   let open: Block | undefined;
   const delta = (fields: object): StreamEvent => ({
@@ -31,18 +31,21 @@ export async function* converseEvents(events: AsyncIterable<ModelEvent>, cache: 
     open = undefined;
   }
   for await (const event of events) {
+    if (!started) yield { type: 'messageStart', payload: { role: 'assistant' } };
+    started = true;
     switch (event.type) {
       case 'text':
-      case 'reasoning':
+      case 'reasoning': {
+        // Only tool use has a contentBlockStart.
         if (open?.kind !== event.type) {
-          // Only tool use has a contentBlockStart.
           yield* close();
           index += 1;
-          open = { kind: event.type, text: '' };
         }
-        open.text += event.text;
+        const before = open?.kind === event.type ? open.text : '';
+        open = { kind: event.type, text: before + event.text };
         yield delta(event.type === 'text' ? { text: event.text } : { reasoningContent: { text: event.text } });
         break;
+      }
       case 'tool-call':
         yield* close();
         index += 1;

@@ -1,0 +1,85 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import {
+  BedrockRuntimeClient,
+  ConverseCommand,
+  type ConverseCommandInput,
+  type ConverseCommandOutput,
+  ConverseStreamCommand,
+  type ConverseStreamCommandInput,
+  type ConverseStreamCommandOutput,
+} from '@aws-sdk/client-bedrock-runtime';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { isConnectionError } from './errors.ts';
+
+export interface ConverseClient {
+  converse(input: ConverseCommandInput, signal: AbortSignal): Promise<ConverseCommandOutput>;
+  converseStream(input: ConverseStreamCommandInput, signal: AbortSignal): Promise<ConverseStreamCommandOutput>;
+}
+
+/**
+ * A connection that was idle for longer may be dead: a frozen Lambda environment doesn't see the other side close it,
+ * and NAT gateways forget it (after 350 s; load balancers after 60 s by default).
+ */
+const MAX_IDLE_MS = 20_000;
+
+const clients = new Map<string, ConverseClient>();
+
+/** Shared by all backends of a region: SDK clients are safe for concurrent calls, and so is their connection pool. */
+export function sharedClient(region: string | undefined, connectMs: number): ConverseClient {
+  const key = `${region ?? ''} ${connectMs}`;
+  const client = clients.get(key) ?? createClient(region, connectMs);
+  clients.set(key, client);
+  return client;
+}
+
+/**
+ * HTTP/1.1 with kept-alive connections rather than the SDK's default: over HTTP/2 it opens a connection of its own for
+ * each event stream (`isEventStream` in @smithy/node-http-handler 4.14), which costs every request a TLS handshake.
+ */
+function createClient(region: string | undefined, connectMs: number): ConverseClient {
+  const agents = [new HttpAgent({ keepAlive: true }), new HttpsAgent({ keepAlive: true })] as const;
+  const client = new BedrockRuntimeClient({
+    ...(region !== undefined && { region }),
+    // The request's path decides about retries and where they go.
+    maxAttempts: 1,
+    customUserAgent: 'cdk-llm-serving',
+    requestHandler: new NodeHttpHandler({
+      httpAgent: agents[0],
+      httpsAgent: agents[1],
+      connectionTimeout: connectMs,
+      // Each call brings deadlines of its own.
+      socketTimeout: 0,
+    }),
+  });
+  let lastUsed = Date.now();
+
+  const dropIdleConnections = (): boolean => {
+    const idle = agents.flatMap((agent) => Object.values(agent.freeSockets).flatMap((sockets) => sockets ?? []));
+    for (const socket of idle) socket.destroy();
+    return idle.length > 0;
+  };
+  const hasIdleConnection = (): boolean => agents.some((agent) => Object.keys(agent.freeSockets).length > 0);
+
+  /** The wall clock, not a timer: timers stand still while the environment is frozen. */
+  const send = async <T>(dispatch: () => Promise<T>): Promise<T> => {
+    if (Date.now() - lastUsed > MAX_IDLE_MS) dropIdleConnections();
+    lastUsed = Date.now();
+    const mayReuse = hasIdleConnection();
+    try {
+      return await dispatch();
+    } catch (error) {
+      // Nothing was received, and the connection was an old one: it had died, not the service. Once more on a new one.
+      if (!mayReuse || !isConnectionError(error)) throw error;
+      dropIdleConnections();
+      return await dispatch();
+    } finally {
+      lastUsed = Date.now();
+    }
+  };
+
+  return {
+    converse: (input, abortSignal) => send(() => client.send(new ConverseCommand(input), { abortSignal })),
+    converseStream: (input, abortSignal) => send(() => client.send(new ConverseStreamCommand(input), { abortSignal })),
+  };
+}
