@@ -80,9 +80,10 @@ export const isConnectionError = (error: unknown): boolean =>
   CONNECTION_CODES.has((error as ErrorFields | undefined)?.code ?? '');
 
 function kindOf(error: ErrorFields, status: number | undefined): BackendErrorKind {
+  // First, since the SDK gives a reset connection the name `TimeoutError`.
+  if (isConnectionError(error)) return 'connection';
   const known = KINDS[(error.name ?? '').toLowerCase()];
   if (known) return known;
-  if (isConnectionError(error)) return 'connection';
   if (status === undefined || status < 400) return 'protocol';
   if (status === 401 || status === 403) return 'auth';
   if (status === 404) return 'not-found';
