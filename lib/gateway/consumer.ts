@@ -67,14 +67,7 @@ export interface ConsumerAttributes {
 export class Consumer extends Construct implements IConsumer {
   /** Takes up a key that exists already, in no usage plan of the same gateway. */
   public static fromApiKeyAttributes(scope: Construct, id: string, attrs: ConsumerAttributes): IConsumer {
-    class Imported extends Construct implements IConsumer {
-      public readonly consumerName = nameOf(id, attrs.consumerName);
-      public readonly apiKey = ApiKey.fromApiKeyId(this, 'Resource', attrs.apiKeyId);
-      public readonly tier = attrs.tier;
-    }
-    const consumer = new Imported(scope, id);
-    attrs.tier._addConsumer(consumer);
-    return consumer;
+    return new ImportedConsumer(scope, id, attrs);
   }
 
   /** Names the consumer in logs. */
@@ -95,6 +88,20 @@ export class Consumer extends Construct implements IConsumer {
       enabled: props.enabled ?? true,
     });
     props.tier._addConsumer(this);
+  }
+}
+
+class ImportedConsumer extends Construct implements IConsumer {
+  public readonly consumerName: string;
+  public readonly apiKey: IApiKey;
+  public readonly tier: Tier;
+
+  constructor(scope: Construct, id: string, attrs: ConsumerAttributes) {
+    super(scope, id);
+    this.consumerName = nameOf(id, attrs.consumerName);
+    this.tier = attrs.tier;
+    this.apiKey = ApiKey.fromApiKeyId(this, 'Resource', attrs.apiKeyId);
+    attrs.tier._addConsumer(this);
   }
 }
 

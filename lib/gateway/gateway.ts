@@ -1,5 +1,6 @@
 import { ArnFormat, Aws, Duration, Lazy, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { type DomainName, EndpointType, type RestApi, SecurityPolicy } from 'aws-cdk-lib/aws-apigateway';
+import { type Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { Code, type Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
@@ -19,6 +20,7 @@ import { ModelRegistry } from '../private/model-registry';
 import { createServingApi } from '../private/serving-api';
 import { ServingCode } from '../private/serving-code';
 import { CONSUMERS_ENV, type ServingConfig } from '../private/serving-config';
+import { METRICS_NAMESPACE } from '../private/serving-metrics';
 import { requireDuration, requireInteger, requireNumber } from '../private/validation';
 import type { IConsumer } from './consumer';
 import { GatewayCompute } from './gateway-compute';
@@ -27,9 +29,6 @@ import type { Tier } from './tier';
 
 /** Lambda's limit, and API Gateway's for a streamed integration. */
 const FUNCTION_TIMEOUT = Duration.minutes(15);
-
-/** Namespace of the metrics that the handler writes. */
-const METRICS_NAMESPACE = 'LlmServing';
 
 /**
  * The OpenAI-compatible API: `POST /v1/chat/completions`, `GET /v1/models`, `GET /v1/models/{model}` for clients with a
@@ -162,6 +161,21 @@ export class Gateway extends Construct {
     }
     this.ownTiers.push(tier);
     tier.usagePlan.addApiStage({ api: this.api, stage: this.api.deploymentStage });
+  }
+
+  /** Requests to the API, refused ones too; their sum over 5 minutes unless told otherwise. */
+  public metricRequests(options?: MetricOptions): Metric {
+    return this.api.deploymentStage.metricCount({ statistic: Stats.SUM, ...options });
+  }
+
+  /** Answers with a 4xx, by API Gateway or by the handler; their sum over 5 minutes unless told otherwise. */
+  public metricClientErrors(options?: MetricOptions): Metric {
+    return this.api.deploymentStage.metricClientError({ statistic: Stats.SUM, ...options });
+  }
+
+  /** Answers with a 5xx, by API Gateway or by the handler; their sum over 5 minutes unless told otherwise. */
+  public metricServerErrors(options?: MetricOptions): Metric {
+    return this.api.deploymentStage.metricServerError({ statistic: Stats.SUM, ...options });
   }
 
   private addDomain(props: GatewayProps): DomainName | undefined {

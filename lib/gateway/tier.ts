@@ -1,6 +1,8 @@
 import { Period, UsagePlan } from 'aws-cdk-lib/aws-apigateway';
+import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
 import type { TierConfig } from '../private/serving-config';
+import { servingMetric } from '../private/serving-metrics';
 import { requireInteger, requireName, requireNumber, requireUnique } from '../private/validation';
 import type { IConsumer } from './consumer';
 
@@ -115,6 +117,31 @@ export class Tier extends Construct {
   /** The consumers that were declared with this tier. */
   public get consumers(): IConsumer[] {
     return [...this.ownConsumers];
+  }
+
+  /** Chat completions of its consumers; their sum over 5 minutes unless told otherwise. */
+  public metricRequests(options?: MetricOptions): Metric {
+    return servingMetric('tier', this.tierName, 'Requests', options);
+  }
+
+  /** Those that failed by a fault of ours or of a backend; their sum over 5 minutes unless told otherwise. */
+  public metricErrors(options?: MetricOptions): Metric {
+    return servingMetric('tier', this.tierName, 'Errors', options);
+  }
+
+  /** Input tokens, cached ones among them; their sum over 5 minutes unless told otherwise. */
+  public metricInputTokens(options?: MetricOptions): Metric {
+    return servingMetric('tier', this.tierName, 'InputTokens', options);
+  }
+
+  /** Output tokens; their sum over 5 minutes unless told otherwise. */
+  public metricOutputTokens(options?: MetricOptions): Metric {
+    return servingMetric('tier', this.tierName, 'OutputTokens', options);
+  }
+
+  /** What the answers cost, in USD; the sum over 5 minutes unless told otherwise. */
+  public metricCostUsd(options?: MetricOptions): Metric {
+    return servingMetric('tier', this.tierName, 'CostUsd', options);
   }
 
   /** @internal */

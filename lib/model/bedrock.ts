@@ -40,7 +40,7 @@ export enum GuardrailStreamMode {
 
 /** A guardrail of Amazon Bedrock that every request and answer goes through. */
 export interface BedrockGuardrail {
-  /** The guardrail's id or ARN. */
+  /** The guardrail's id or ARN. Where it is known only at deploy, its ARN (`guardrail.attrGuardrailArn`). */
   readonly guardrailId: string;
 
   /**

@@ -1,5 +1,7 @@
 import { Token } from 'aws-cdk-lib';
+import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
+import { servingMetric } from '../private/serving-metrics';
 import { requireInteger, requireUnique } from '../private/validation';
 import type { IBackend } from './backend';
 
@@ -99,5 +101,55 @@ export class Model extends Construct {
     this.ownedBy = props.ownedBy ?? 'cdk-llm-serving';
     this.createdUnixSeconds = props.createdUnixSeconds ?? DEFAULT_CREATED;
     this.maxOutputTokens = props.maxOutputTokens;
+  }
+
+  /** Chat completions that asked for this model; their sum over 5 minutes unless told otherwise. */
+  public metricRequests(options?: MetricOptions): Metric {
+    return servingMetric('model', this.modelName, 'Requests', options);
+  }
+
+  /** Those that failed by a fault of ours or of a backend; their sum over 5 minutes unless told otherwise. */
+  public metricErrors(options?: MetricOptions): Metric {
+    return servingMetric('model', this.modelName, 'Errors', options);
+  }
+
+  /** Those that were refused with a 4xx; their sum over 5 minutes unless told otherwise. */
+  public metricClientErrors(options?: MetricOptions): Metric {
+    return servingMetric('model', this.modelName, 'ClientErrors', options);
+  }
+
+  /** Backends that failed before one answered; their sum over 5 minutes unless told otherwise. */
+  public metricFallbacks(options?: MetricOptions): Metric {
+    return servingMetric('model', this.modelName, 'Fallbacks', options);
+  }
+
+  /** Input tokens, cached ones among them; their sum over 5 minutes unless told otherwise. */
+  public metricInputTokens(options?: MetricOptions): Metric {
+    return servingMetric('model', this.modelName, 'InputTokens', options);
+  }
+
+  /** Output tokens; their sum over 5 minutes unless told otherwise. */
+  public metricOutputTokens(options?: MetricOptions): Metric {
+    return servingMetric('model', this.modelName, 'OutputTokens', options);
+  }
+
+  /** What the answers cost, in USD; the sum over 5 minutes unless told otherwise. */
+  public metricCostUsd(options?: MetricOptions): Metric {
+    return servingMetric('model', this.modelName, 'CostUsd', options);
+  }
+
+  /** Input tokens from a prompt cache; their sum over 5 minutes unless told otherwise. */
+  public metricCachedInputTokens(options?: MetricOptions): Metric {
+    return servingMetric('model', this.modelName, 'CachedInputTokens', options);
+  }
+
+  /** Milliseconds to the first token of a stream; the median over 5 minutes unless told otherwise. */
+  public metricTimeToFirstToken(options?: MetricOptions): Metric {
+    return servingMetric('model', this.modelName, 'TimeToFirstToken', options);
+  }
+
+  /** Milliseconds to the end of an answer; the median over 5 minutes unless told otherwise. */
+  public metricDuration(options?: MetricOptions): Metric {
+    return servingMetric('model', this.modelName, 'Duration', options);
   }
 }

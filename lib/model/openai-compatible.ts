@@ -116,6 +116,14 @@ export interface AnthropicBackendOptions extends BackendOptions {
    * @default - the whole secret is the key
    */
   readonly apiKeyField?: string;
+
+  /**
+   * Parameters of a chat completion that it refuses or ignores. A request with one of them goes to the model's next
+   * backend, or is refused with a 400 that names it.
+   *
+   * @default - those that its documentation names
+   */
+  readonly unsupportedParameters?: string[];
 }
 
 /** Options of a model on Vertex AI. */
@@ -142,4 +150,12 @@ export interface VertexAiBackendOptions extends BackendOptions {
    * @default - the whole secret
    */
   readonly credentialsField?: string;
+
+  /**
+   * Parameters of a chat completion that it refuses or ignores. A request with one of them goes to the model's next
+   * backend, or is refused with a 400 that names it.
+   *
+   * @default - those that its documentation names
+   */
+  readonly unsupportedParameters?: string[];
 }

@@ -88,6 +88,8 @@ export function createServingApi(scope: Construct, props: ServingApiProps): Serv
       },
     }),
   });
+  // The CDK's own output of the URL: outputs are the stack's business.
+  api.node.tryRemoveChild('Endpoint');
   // API Gateway would make it at the first error, to be kept forever.
   const executionLogs = new LogGroup(scope, 'ExecutionLogs', {
     ...logs,

@@ -117,8 +117,7 @@ function foundationModelArn(region: string, foundationModelId: string): string {
 }
 
 export function guardrailStatement(guardrailId: string, region: string | undefined): PolicyStatement {
-  // Also an ARN that is a token (`guardrail.attrGuardrailArn`) must not be put into another ARN, but an id (`attrGuardrailId`) must:
-  // both look alike, so an unresolved value is taken for an ARN.
+  // A token doesn't show which of both it is: the docs ask for the ARN.
   const isArn = Token.isUnresolved(guardrailId) || guardrailId.startsWith('arn:');
   return new PolicyStatement({
     actions: ['bedrock:ApplyGuardrail'],

@@ -37,7 +37,15 @@ const ANTHROPIC_UNSUPPORTED = [
  * What Vertex AI's chat completions endpoint doesn't list among the parameters it supports, and so ignores.
  * https://cloud.google.com/vertex-ai/generative-ai/docs/migrate/openai/overview
  */
-const VERTEX_UNSUPPORTED = ['audio', 'logit_bias', 'parallel_tool_calls', 'prediction'];
+const VERTEX_UNSUPPORTED = [
+  'audio',
+  'logit_bias',
+  'logprobs',
+  'modalities',
+  'parallel_tool_calls',
+  'prediction',
+  'top_logprobs',
+];
 
 export function openAiCompatible(url: string, options: OpenAiCompatibleBackendOptions): IBackend {
   const host = hostOf(url, options.allowHttp ?? false);
@@ -81,7 +89,7 @@ export function anthropic(model: string, options: AnthropicBackendOptions): IBac
     id: backendIdOf(options.backendId, 'anthropic', model),
     price: options.price ?? TokenPrice._lookup({ id: 'anthropic' }, model),
     auth: keyAuth(options.apiKey, options.apiKeyField),
-    unsupportedParameters: ANTHROPIC_UNSUPPORTED,
+    unsupportedParameters: options.unsupportedParameters ?? ANTHROPIC_UNSUPPORTED,
   });
 }
 
@@ -110,7 +118,7 @@ export function vertexAi(model: string, options: VertexAiBackendOptions): IBacke
       secret: options.credentials,
       ...(options.credentialsField !== undefined && { jsonField: options.credentialsField }),
     },
-    unsupportedParameters: VERTEX_UNSUPPORTED,
+    unsupportedParameters: options.unsupportedParameters ?? VERTEX_UNSUPPORTED,
   });
 }
 
