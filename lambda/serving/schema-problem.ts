@@ -14,7 +14,7 @@ export function describeProblem(body: unknown, problem: SchemaProblem): ApiError
     }
     case 'type':
       return invalidRequest(
-        `Invalid type for '${param}': expected ${expectation(params.type)}, but got ${article(value)} instead.`,
+        `${param === '' ? 'Invalid request body' : `Invalid type for '${param}'`}: expected ${expectation(params.type)}, but got ${article(value)} instead.`,
         param || null,
         'invalid_type',
       );

@@ -73,32 +73,45 @@ function checkTools(request: ChatCompletionRequest): void {
  * UTF-8, and nesting without end no serialization. @throws ApiError naming the place
  */
 export function checkSendable(body: unknown): void {
-  const stack: Array<{ value: unknown; depth: number; path: string }> = [{ value: body, depth: 0, path: '' }];
-  for (let at = stack.pop(); at !== undefined; at = stack.pop()) {
-    const { value, depth, path } = at;
-    if (typeof value === 'string') {
-      if (!value.isWellFormed()) {
-        throw invalidRequest(
-          `Invalid '${path}': it holds half of a surrogate pair (text cut inside a character), which can't be encoded.`,
-          path,
-          'invalid_value',
-        );
-      }
-    } else if (typeof value === 'object' && value !== null) {
-      if (depth >= MAX_DEPTH) {
-        throw invalidRequest(`The request is nested more than ${MAX_DEPTH} levels deep.`, null, 'invalid_value');
-      }
-      const isArray = Array.isArray(value);
-      for (const [key, item] of Object.entries(value)) {
-        if (typeof item !== 'string' && (typeof item !== 'object' || item === null)) continue;
-        stack.push({
-          value: item,
-          depth: depth + 1,
-          path: isArray ? `${path}[${key}]` : path === '' ? key : `${path}.${key}`,
-        });
-      }
+  if (typeof body !== 'object' || body === null) return;
+  const stack: Place[] = [{ value: body, key: '', parent: undefined, depth: 0 }];
+  for (let place = stack.pop(); place !== undefined; place = stack.pop()) {
+    const { value, depth } = place;
+    if (depth > MAX_DEPTH) {
+      throw invalidRequest(`The request is nested more than ${MAX_DEPTH} levels deep.`, null, 'invalid_value');
+    }
+    if (Array.isArray(value)) {
+      for (let index = 0; index < value.length; index += 1) check(value[index], index, place, stack);
+    } else {
+      for (const key of Object.keys(value)) check((value as Record<string, unknown>)[key], key, place, stack);
     }
   }
+}
+
+interface Place {
+  readonly value: object;
+  readonly key: string | number;
+  readonly parent: Place | undefined;
+  readonly depth: number;
+}
+
+function check(value: unknown, key: string | number, parent: Place, stack: Place[]): void {
+  if (typeof value === 'object' && value !== null) {
+    stack.push({ value, key, parent, depth: parent.depth + 1 });
+  } else if (typeof value === 'string' && !value.isWellFormed()) {
+    const path = pathOf(parent, key);
+    throw invalidRequest(
+      `Invalid '${path}': it holds half of a surrogate pair (text cut inside a character), which can't be encoded.`,
+      path,
+      'invalid_value',
+    );
+  }
+}
+
+/** `messages[0].content`; built only when something is wrong with it. */
+function pathOf(parent: Place, key: string | number): string {
+  const step = typeof key === 'number' ? `[${key}]` : parent.parent === undefined ? key : `.${key}`;
+  return parent.parent === undefined ? step : pathOf(parent.parent, parent.key) + step;
 }
 
 const missing = (param: string): ApiError =>
