@@ -55,7 +55,8 @@ const HONOURED: Readonly<Record<string, Check>> = {
   logit_bias: isEmpty,
   presence_penalty: oneOf(0),
   frequency_penalty: oneOf(0),
-  store: oneOf(false),
+  // A wish to OpenAI's own storage; the request goes elsewhere.
+  store: always,
   service_tier: (value, _request, config) => value === 'auto' || value === (config.serviceTier ?? 'default'),
   modalities: (value) => Array.isArray(value) && value.every((one) => one === 'text'),
   verbosity: oneOf('medium'),
