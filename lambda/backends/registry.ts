@@ -27,7 +27,10 @@ async function create(config: BackendConfig): Promise<Backend> {
   switch (config.kind) {
     case 'openai-compatible': {
       const { createOpenAiCompatibleBackend } = await import('./openai-compatible/index.ts');
-      return createOpenAiCompatibleBackend(config, undefined);
+      const { auth, id } = config;
+      if (auth.type === 'none') return createOpenAiCompatibleBackend(config, undefined);
+      const { createCredentials } = await import('../secrets/credentials.ts');
+      return createOpenAiCompatibleBackend(config, createCredentials(auth, { backend: id }));
     }
     case 'static-reply': {
       const { createStaticReplyBackend } = await import('./static-reply/index.ts');

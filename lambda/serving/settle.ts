@@ -106,7 +106,7 @@ function failureLine(failure: BackendError, record: RequestRecord, timestamp: nu
     backend_status: failure.status,
     backend_code: failure.code ?? undefined,
     retry_after_ms: failure.retryAfterMs,
-    reason: isOurWording(failure) || options.logContent ? failure.message.slice(0, MAX_REASON) : undefined,
+    reason: reasonOf(failure, options.logContent),
     cause: causeOf(failure),
     ...embeddedMetrics(
       options.namespace,
@@ -120,9 +120,19 @@ function failureLine(failure: BackendError, record: RequestRecord, timestamp: nu
 
 const MAX_REASON = 500;
 
-/** A backend's own words may quote the prompt (engines quote what they refuse) or a part of a key. */
-const isOurWording = (failure: BackendError): boolean =>
-  failure.status === undefined && ['connection', 'timeout', 'protocol', 'aborted'].includes(failure.kind);
+/**
+ * What may be logged of a failure's message. A backend's own words may quote the prompt (engines quote what they refuse
+ * or fail at) or a part of a key: of those only what is about neither.
+ */
+function reasonOf({ kind, status, message }: BackendError, logContent: boolean): string | undefined {
+  const short = message.slice(0, MAX_REASON);
+  if (logContent) return short;
+  if (kind === 'invalid-request' || kind === 'server') return undefined;
+  return status === undefined ? short : short.replace(LOOKS_LIKE_A_KEY, '[...]');
+}
+
+/** Keys of providers are longer, hosts and model names mostly shorter. */
+const LOOKS_LIKE_A_KEY = /[\w*.-]{24,}/g;
 
 /** A system error's code, or a fault's place in our code: its message might hold what it choked on. */
 function causeOf(failure: BackendError): string | undefined {

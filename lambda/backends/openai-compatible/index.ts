@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import type { Credentials } from '../../secrets/credentials.ts';
 import type { BackendConfigOf } from '../../serving/config.ts';
 import type { Backend, BackendCall, StreamedAnswer, WholeAnswer } from '../backend.ts';
 import { BackendError } from '../backend.ts';
@@ -8,13 +9,6 @@ import { createHttpClient, type HttpResponse, readBody } from './http.ts';
 import { errorFromResponse } from './upstream-error.ts';
 import { framesOfWhole, parseWholeAnswer } from './whole-answer.ts';
 import { wireRequest } from './wire-request.ts';
-
-/** The request headers that authenticate us, from `lambda/secrets`. */
-export interface Credentials {
-  headers(signal: AbortSignal): Promise<Readonly<Record<string, string>>>;
-  /** The backend refused them: the secret may have been rotated. */
-  invalidate(): void;
-}
 
 const MAX_WHOLE_BYTES = 64 * 1024 * 1024;
 const MAX_ERROR_BYTES = 64 * 1024;
@@ -41,7 +35,7 @@ export async function createOpenAiCompatibleBackend(
         'user-agent': 'cdk-llm-serving',
         ...config.headers,
         'x-request-id': call.requestId,
-        ...(await authHeaders(call.signal)),
+        ...(await credentials?.headers(call.signal)),
       },
       body: wireRequest(call.request, config, stream),
       connectMs: deadlines.connectMs,
@@ -56,17 +50,6 @@ export async function createOpenAiCompatibleBackend(
       return send(call, stream, true);
     }
     throw error;
-  }
-
-  async function authHeaders(signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
-    if (credentials === undefined) return {};
-    try {
-      return await credentials.headers(signal);
-    } catch (cause) {
-      if (cause instanceof BackendError) throw cause;
-      const kind = signal.aborted ? 'aborted' : 'auth';
-      throw new BackendError(id, kind, 'the credentials could not be read', { cause });
-    }
   }
 
   async function errorBody(response: HttpResponse, signal: AbortSignal): Promise<string> {
