@@ -1,0 +1,40 @@
+/** Addresses of the services that run here. */
+export interface ServiceUrls {
+  readonly secretsManager: string;
+  readonly bedrockRuntime: string;
+}
+
+/**
+ * What a function's process gets to reach AWS services. Nothing of the user's own: neither credentials nor profile.
+ * Where the user's environment has an `AWS_ENDPOINT_URL…` (another emulator), that comes first.
+ */
+export function serviceVariables(
+  urls: ServiceUrls,
+  userEnvironment: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  const own = Object.entries(userEnvironment).filter(
+    (entry): entry is [string, string] => /^AWS_ENDPOINT_URL(_|$)/.test(entry[0]) && entry[1] !== undefined,
+  );
+  return {
+    AWS_ACCESS_KEY_ID: 'local',
+    AWS_SECRET_ACCESS_KEY: 'local',
+    // A service without a stand-in refuses by name, instead of AWS refusing the credentials.
+    AWS_ENDPOINT_URL: urls.secretsManager,
+    AWS_ENDPOINT_URL_SECRETS_MANAGER: urls.secretsManager,
+    AWS_ENDPOINT_URL_BEDROCK_RUNTIME: urls.bedrockRuntime,
+    ...Object.fromEntries(own),
+  };
+}
+
+/** The user's AWS credentials and settings, for a run that is asked to reach the real services. */
+export function realAwsVariables(
+  userEnvironment: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(userEnvironment).filter(
+      (entry): entry is [string, string] =>
+        entry[1] !== undefined &&
+        (entry[0] === 'HOME' || (entry[0].startsWith('AWS_') && !entry[0].startsWith('AWS_LAMBDA_'))),
+    ),
+  );
+}

@@ -1,0 +1,154 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { restApiOf } from './apigateway/from-stack.ts';
+import { RestApi } from './apigateway/rest-api.ts';
+import { startBedrockRuntime } from './bedrock/index.ts';
+import { readAssembly } from './cloudformation/assembly.ts';
+import { type Gap, gapsOf } from './cloudformation/gaps.ts';
+import { evaluateStacks, type Stack } from './cloudformation/stack.ts';
+import { realAwsVariables, serviceVariables } from './environment.ts';
+import { keyNames } from './key-names.ts';
+import { accountConcurrency } from './lambda/account.ts';
+import { type ComputeOverride, variablesOf } from './lambda/from-stack.ts';
+import { Functions } from './lambda/functions.ts';
+import type { TextModel } from './model/index.ts';
+import { readGivenValues } from './secrets/given-values.ts';
+import { SecretStore } from './secrets/secret-store.ts';
+import { startSecretsManager } from './secrets/secrets-manager.ts';
+import { apiKeyValue, readSeed } from './state.ts';
+
+export interface LocalOptions {
+  /** Folder of a cloud assembly: what `cdk synth -o` wrote. */
+  readonly assembly: string;
+  /** Answers for every Bedrock model. */
+  readonly model: TextModel;
+  /** Port of the API on 127.0.0.1; 0 for any free one. @default 0 */
+  readonly port?: number;
+  /** Values of secrets by name or ARN; they come before those of `secrets.json` in the state folder. */
+  readonly secrets?: Readonly<Record<string, string>>;
+  /** Holds what must be the same in every run. @default '.local' beside this folder */
+  readonly stateFolder?: string;
+  /** @default - what the template says for each function */
+  readonly compute?: ComputeOverride;
+  /** Processes of functions at once, over all functions; beyond them invocations are throttled. @default 100 */
+  readonly maxConcurrency?: number;
+  /** Functions get this process's AWS credentials and reach the real services. @default false */
+  readonly realAws?: boolean;
+  /** A line that a function wrote. @default - dropped */
+  readonly log?: (functionLabel: string, line: string) => void;
+  /** A line of the stage's access log. @default - dropped */
+  readonly accessLog?: (line: string) => void;
+  /** Why API Gateway answered a request with an error of its own. @default - dropped */
+  readonly failure?: (requestId: string, error: Error) => void;
+}
+
+export interface LocalRun {
+  /** Base URL for an OpenAI SDK: `http://127.0.0.1:4000/v1`. */
+  readonly url: string;
+  /** Value of the first API key. */
+  readonly apiKey: string;
+  /** Values of all API keys by consumer. */
+  readonly keys: Readonly<Record<string, string>>;
+  /** What the assembly has and nothing here stands in for. */
+  readonly gaps: readonly Gap[];
+  /** Secrets that functions refer to and that have no value here. */
+  readonly missingSecrets: readonly string[];
+  /** Ids of the functions' processes. */
+  readonly pids: number[];
+  /** Ends everything that was started. */
+  close(): Promise<void>;
+}
+
+const STATE_FOLDER = fileURLToPath(new URL('../.local', import.meta.url));
+
+/** Runs an assembly's API on this machine. */
+export async function startLocal(options: LocalOptions): Promise<LocalRun> {
+  const stateFolder = options.stateFolder ?? STATE_FOLDER;
+  const seed = readSeed(stateFolder);
+  const { stacks, secrets } = evaluate(options, stateFolder, seed);
+  const stack = onlyApiStack(stacks);
+  const started: Array<() => Promise<void>> = [];
+  const close = async (): Promise<void> => {
+    for (const end of started.splice(0).reverse()) await end();
+  };
+  try {
+    const secretsManager = await startSecretsManager(secrets);
+    started.push(() => secretsManager.close());
+    const bedrock = await startBedrockRuntime({ model: options.model });
+    started.push(() => bedrock.close());
+    const urls = { secretsManager: secretsManager.url, bedrockRuntime: bedrock.url };
+    const functions = new Functions(stacks, {
+      environment: options.realAws === true ? realAwsVariables(process.env) : serviceVariables(urls, process.env),
+      account: accountConcurrency(options.maxConcurrency ?? 100),
+      log: options.log ?? (() => {}),
+      ...(options.compute === undefined ? {} : { compute: options.compute }),
+    });
+    started.push(() => functions.close());
+    const definition = restApiOf(stack, (keyId) => apiKeyValue(seed, keyId));
+    for (const method of definition.resources.flatMap((resource) => [...resource.methods.values()])) {
+      // What can't be run is found now, not at the first request.
+      if (method.integration.type === 'AWS_PROXY') functions.prepare(method.integration.functionArn);
+      if (method.authorizer !== undefined) functions.prepare(method.authorizer.functionArn);
+    }
+    const api = new RestApi({
+      api: definition,
+      invoke: (arn, event) => functions.invoke(arn, event),
+      ...(options.accessLog === undefined ? {} : { accessLog: options.accessLog }),
+      ...(options.failure === undefined ? {} : { failure: options.failure }),
+    });
+    const port = await api.listen(options.port ?? 0);
+    started.push(() => api.close());
+    const names = keyNames(stacks, definition.apiKeys);
+    const keys = Object.fromEntries(definition.apiKeys.map((key) => [names.get(key.id) ?? key.id, key.value]));
+    return {
+      url: `http://127.0.0.1:${port}/v1`,
+      apiKey: definition.apiKeys.find((key) => key.enabled)?.value ?? '',
+      keys,
+      gaps: gapsOf(stacks),
+      missingSecrets: missingSecrets(stacks, secrets),
+      get pids() {
+        return functions.prepared.flatMap((fn) => fn.pids);
+      },
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Templates may refer to secrets, and secrets stand in templates: the store is there before anything is evaluated. */
+function evaluate(
+  options: LocalOptions,
+  stateFolder: string,
+  seed: Buffer,
+): { readonly stacks: readonly Stack[]; readonly secrets: SecretStore } {
+  const assembly = readAssembly(options.assembly);
+  let secrets: SecretStore | undefined;
+  const dynamicReference = (reference: string): string | undefined => secrets?.resolve(reference);
+  const stacks = evaluateStacks(assembly.stacks, { dynamicReference });
+  const [first] = stacks;
+  if (first === undefined) throw new Error(`${options.assembly} has no stack`);
+  const values = { ...readGivenValues(join(stateFolder, 'secrets.json')), ...options.secrets };
+  secrets = new SecretStore(stacks, { seed, values, account: first.account, region: first.region });
+  return { stacks, secrets };
+}
+
+function onlyApiStack(stacks: readonly Stack[]): Stack {
+  const [first, ...others] = stacks.filter((stack) => stack.ofType('AWS::ApiGateway::RestApi').length > 0);
+  if (first === undefined) throw new Error('no stack of the assembly has a REST API');
+  if (others.length > 0) {
+    const names = [first, ...others].map((stack) => stack.name).join(', ');
+    throw new Error(`the local run takes an assembly with one REST API, this one has several (${names})`);
+  }
+  return first;
+}
+
+const SECRET_ARN = /^arn:aws:secretsmanager:[^:]*:[^:]*:secret:[^:]+$/;
+
+function missingSecrets(stacks: readonly Stack[], secrets: SecretStore): string[] {
+  const values = stacks
+    .flatMap((stack) => stack.ofType('AWS::Lambda::Function'))
+    .flatMap((resource) => Object.values(variablesOf(resource)));
+  return [...new Set(values)].filter((value) => SECRET_ARN.test(value) && secrets.find(value)?.value === undefined);
+}
