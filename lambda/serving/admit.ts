@@ -12,7 +12,9 @@ export interface Admission {
 
 /** @throws ApiError 404 for an unknown model, 403 for one that the tier doesn't include */
 export function admit(request: ChatCompletionRequest, tier: TierConfig, config: ServingConfig): Admission {
-  return { model: findModel(request.model, tier, config), request };
+  const model = findModel(request.model, tier, config);
+  // A backend without a name of its own for the model knows the model's, not its aliases.
+  return { model, request: model.name === request.model ? request : { ...request, model: model.name } };
 }
 
 export function findModel(name: string, tier: TierConfig, config: ServingConfig): ModelConfig {
