@@ -199,6 +199,9 @@ class LambdaCompute extends GatewayCompute {
   }
 }
 
+/** The least memory of a vCPU, which suits functions that wait more than they hold. */
+const MIB_PER_VCPU = 2048;
+
 class ManagedInstancesCompute extends GatewayCompute {
   constructor(private readonly options: ManagedInstancesComputeOptions) {
     super();
@@ -208,6 +211,17 @@ class ManagedInstancesCompute extends GatewayCompute {
     requireInteger('minEnvironments', options.minEnvironments, 0, 15000);
     requireInteger('maxEnvironments', options.maxEnvironments, 1, 15000);
     requireInteger('maxVcpus', options.maxVcpus, 12, 15000);
+    if (this.memorySize % MIB_PER_VCPU !== 0) {
+      throw new Error(
+        `memorySizeMiB must be a multiple of ${MIB_PER_VCPU}, which go with one vCPU, got ${this.memorySize}`,
+      );
+    }
+    const { maxEnvironments } = options;
+    if (maxEnvironments !== undefined && maxEnvironments < this.minEnvironments) {
+      throw new Error(
+        `maxEnvironments (${maxEnvironments}) must not be less than minEnvironments (${this.minEnvironments})`,
+      );
+    }
     if (options.instanceTypes?.length === 0) {
       throw new Error('instanceTypes must name at least one type: leave it out to let Lambda choose');
     }
@@ -251,15 +265,19 @@ class ManagedInstancesCompute extends GatewayCompute {
       reason: "Lambda's own policy for the instances that it runs on the user's behalf.",
     });
     provider.addFunction(fn, {
-      perExecutionEnvironmentMaxConcurrency: options.maxConcurrency ?? 64 * Math.floor(this.memorySize / 2048),
-      executionEnvironmentMemoryGiBPerVCpu: 2,
+      perExecutionEnvironmentMaxConcurrency: options.maxConcurrency ?? (64 * this.memorySize) / MIB_PER_VCPU,
+      executionEnvironmentMemoryGiBPerVCpu: MIB_PER_VCPU / 1024,
       publishToLatestPublished: true,
       latestPublishedScalingConfig: {
-        minExecutionEnvironments: options.minEnvironments ?? 3,
+        minExecutionEnvironments: this.minEnvironments,
         maxExecutionEnvironments: options.maxEnvironments,
       },
     });
     return fn;
+  }
+
+  private get minEnvironments(): number {
+    return this.options.minEnvironments ?? 3;
   }
 
   private get memorySize(): number {

@@ -97,7 +97,7 @@ export class Gateway extends Construct {
     this.handler = handler.function;
     this.handlerLogGroup = handler.logGroup;
     this.registry = new ModelRegistry(this, this.handler);
-    this.handler.addEnvironment(CONSUMERS_ENV, Lazy.string({ produce: () => this.renderConsumers() }));
+    this.handler.addEnvironment(CONSUMERS_ENV, Lazy.uncachedString({ produce: () => this.renderConsumers() }));
 
     this.authorizer = new HandlerFunction(this, 'Authorizer', {
       description: 'Takes the API key out of a request',
@@ -202,7 +202,7 @@ export class Gateway extends Construct {
     return {
       version: 1,
       models: this.registry.render(),
-      tiers: this.ownTiers.map((tier) => tier._render()),
+      tiers: this.ownTiers.map((tier) => tier._render((name) => this.registry.nameOf(name) ?? name)),
       features: props.features ?? [],
       limits: rendered.limits,
       metrics: { namespace: METRICS_NAMESPACE },
@@ -228,7 +228,7 @@ export class Gateway extends Construct {
       problems.push('a gateway needs a tier, or nobody can call it: pass tiers, or call addTier');
     for (const tier of this.ownTiers) {
       for (const model of tier.allowedModels ?? []) {
-        if (!this.registry.has(model)) {
+        if (this.registry.nameOf(model) === undefined) {
           problems.push(`tier "${tier.tierName}" allows model "${model}", which this gateway doesn't have`);
         }
       }

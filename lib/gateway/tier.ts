@@ -54,7 +54,7 @@ export interface TierProps {
   readonly quotaPeriod?: QuotaPeriod;
 
   /**
-   * Names of the models that its consumers may ask for.
+   * Names or aliases of the models that its consumers may ask for, by any of their names.
    *
    * @default - all
    */
@@ -151,10 +151,10 @@ export class Tier extends Construct {
   }
 
   /** @internal */
-  public _render(): TierConfig {
+  public _render(modelName: (nameOrAlias: string) => string): TierConfig {
     return {
       name: this.tierName,
-      ...(this.allowedModels && { allowedModels: this.allowedModels }),
+      ...(this.allowedModels && { allowedModels: this.allowedModels.map(modelName) }),
       ...(this.maxOutputTokens !== undefined && { maxOutputTokens: this.maxOutputTokens }),
     };
   }

@@ -8,7 +8,8 @@ import type { BackendConfig, ModelConfig } from './serving-config';
 /** The models of one gateway; binds each backend to its function once. */
 export class ModelRegistry {
   private readonly models: ModelConfig[] = [];
-  private readonly names = new Map<string, string>();
+  /** By name and by alias. */
+  private readonly byName = new Map<string, Model>();
   private readonly backends = new Map<string, { source: IBackend; config: BackendConfig; fingerprint: string }>();
 
   constructor(
@@ -18,12 +19,12 @@ export class ModelRegistry {
 
   public add(model: Model): void {
     for (const name of [model.modelName, ...model.aliases]) {
-      const owner = this.names.get(name);
+      const owner = this.byName.get(name);
       if (owner !== undefined) {
-        throw new Error(`two models of one gateway answer to "${name}": ${owner} and ${model.node.path}`);
+        throw new Error(`two models of one gateway answer to "${name}": ${owner.node.path} and ${model.node.path}`);
       }
     }
-    for (const name of [model.modelName, ...model.aliases]) this.names.set(name, model.node.path);
+    for (const name of [model.modelName, ...model.aliases]) this.byName.set(name, model);
     this.models.push({
       name: model.modelName,
       aliases: model.aliases,
@@ -39,8 +40,9 @@ export class ModelRegistry {
     return [...this.models];
   }
 
-  public has(name: string): boolean {
-    return this.names.has(name);
+  /** The name of the model that answers to a name or an alias. */
+  public nameOf(nameOrAlias: string): string | undefined {
+    return this.byName.get(nameOrAlias)?.modelName;
   }
 
   public get size(): number {

@@ -1,4 +1,4 @@
-import { Duration, type RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { CfnResource, Duration, type RemovalPolicy, Validations } from 'aws-cdk-lib';
 import {
   AccessLogFormat,
   ApiKeySourceType,
@@ -120,6 +120,9 @@ function addRoutes(scope: Construct, api: RestApi, props: ServingApiProps): void
     identitySources: cached ? [IdentitySource.header('Authorization')] : [],
     resultsCacheTtl: props.authorizerCacheTtl,
   });
+  // The CDK writes an empty list as '', where CloudFormation's documentation has nothing.
+  const resource = authorizer.node.defaultChild;
+  if (!cached && CfnResource.isCfnResource(resource)) resource.addPropertyDeletionOverride('IdentitySource');
   const withKey = { apiKeyRequired: true, authorizer };
   const validator = new RequestValidator(scope, 'Validator', {
     restApi: api,

@@ -12,7 +12,8 @@ import { SERVING_CONFIG_FILE, type ServingConfig } from './serving-config';
  *
  * Models and tiers may be added until synthesis, so the asset is made whenever CloudFormation's view of the function is
  * asked for, from what is known by then: each content is one asset, named by its hash. Once all is added, every
- * resolution gives the same one, and the function's version hash follows its content.
+ * resolution gives the same one, and the function's version hash follows its content. (A cached lazy value would keep the
+ * first view.)
  */
 export class ServingCode extends Code {
   public readonly isInline = false;
@@ -33,15 +34,15 @@ export class ServingCode extends Code {
     this.scope = scope;
     return {
       s3Location: {
-        bucketName: Lazy.string({ produce: () => this.publish(scope).bucketName }),
-        objectKey: Lazy.string({ produce: () => this.publish(scope).objectKey }),
+        bucketName: Lazy.uncachedString({ produce: () => this.publish(scope).bucketName }),
+        objectKey: Lazy.uncachedString({ produce: () => this.publish(scope).objectKey }),
       },
     };
   }
 
   /** Tells tools (SAM, the CDK's `--hotswap`) where the code is. */
   public override bindToResource(resource: CfnResource, options: ResourceBindOptions = {}): void {
-    resource.addMetadata('aws:asset:path', Lazy.string({ produce: () => this.stage(resource).path }));
+    resource.addMetadata('aws:asset:path', Lazy.uncachedString({ produce: () => this.stage(resource).path }));
     resource.addMetadata('aws:asset:is-bundled', false);
     resource.addMetadata('aws:asset:property', options.resourceProperty ?? 'Code');
   }
