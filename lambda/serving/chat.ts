@@ -4,6 +4,7 @@ import type { Registry } from '../backends/registry.ts';
 import { type Admission, admit, clampOutput } from './admit.ts';
 import type { ClientResponse } from './client-response.ts';
 import type { ServingConfig } from './config.ts';
+import { ContentLog } from './content-log.ts';
 import { costUsd } from './cost.ts';
 import { Deadline } from './deadline.ts';
 import {
@@ -62,6 +63,7 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   Object.assign(record, { user: purpose.user, feature: purpose.feature, featureDimension: purpose.featureDimension });
   const admission = admit(request, caller.tier, config);
   record.model = admission.model.name;
+  if (config.logContent) record.content = new ContentLog(request.messages);
   const candidates = await route(admission.model, request, scope.registry);
 
   const { totalTimeoutMs, wholeAnswerTimeoutMs } = config.limits;
@@ -95,6 +97,7 @@ async function answerWhole(chat: AdmittedChat): Promise<void> {
   record.backend = dispatched.candidate.config.id;
   record.failures = dispatched.failures;
   record.finishReason = completion.choices.at(-1)?.finish_reason ?? undefined;
+  record.content?.setCompletion(completion);
   const text = completion.choices.map(({ message }) => JSON.stringify(message)).join('');
   const counted = meter(chat, dispatched, usage, () => Math.ceil(text.length / 4));
   completion.usage = {
@@ -129,6 +132,7 @@ async function answerStream(chat: AdmittedChat): Promise<void> {
       onFirstOutput: () => {
         record.timeToFirstTokenMs = performance.now() - chat.start;
       },
+      onFrame: record.content && ((frame) => record.content?.addFrame(frame.bytes)),
     });
   } catch (error) {
     if (started !== undefined) {

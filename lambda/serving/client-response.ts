@@ -43,12 +43,16 @@ export class ClientResponse {
     this.#out = this.#withPrelude(this.#stream, { statusCode, headers });
   }
 
-  /** A promise when the client should be waited for before more is written. */
+  /**
+   * A promise when the client should be waited for before more is written.
+   *
+   * @param signal ends the wait; it has to be aborted when the client is gone, too
+   */
   write(bytes: Uint8Array | string, signal: AbortSignal): Promise<void> | undefined {
     if (this.#out === undefined) throw new Error('nothing can be written before the response is committed');
     if (this.#ended || this.gone.aborted) return undefined;
     this.#written = true;
-    return this.#out.write(bytes) ? undefined : drained(this.#out, AbortSignal.any([signal, this.gone]));
+    return this.#out.write(bytes) ? undefined : drained(this.#out, signal);
   }
 
   /** Safe to call twice. A response that was never committed ends as a bare 500. */

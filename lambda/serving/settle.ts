@@ -1,4 +1,5 @@
 import type { BackendError, Usage } from '../backends/backend.ts';
+import type { ContentLog } from './content-log.ts';
 import { embeddedMetrics, type MetricValues, NO_VALUE } from './metrics.ts';
 
 /** What is known of a chat completion when it is over, however it ended. */
@@ -23,6 +24,8 @@ export interface RequestRecord {
   costUsd?: number;
   finishReason?: string | undefined;
   timeToFirstTokenMs?: number;
+  /** Only where the owner asked for it. */
+  content?: ContentLog;
   /** Why it failed: also in mid-stream, when the status had gone out already. */
   error?: { readonly status: number; readonly code: string | null };
 }
@@ -35,7 +38,7 @@ export interface SettleOptions {
 
 /**
  * The lines that a chat completion leaves in the log: one for the request, with its metrics, and one for each backend
- * that failed on the way. Names and numbers, never content.
+ * that failed on the way: names and numbers, never content. Content has a line of its own where the owner wants it.
  */
 export function settle(record: RequestRecord, options: SettleOptions): string[] {
   const { usage, error } = record;
@@ -90,7 +93,11 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
       values,
     ),
   };
-  return [...record.failures.map((failure) => failureLine(failure, record, timestamp, options)), JSON.stringify(line)];
+  return [
+    ...record.failures.map((failure) => failureLine(failure, record, timestamp, options)),
+    JSON.stringify(line),
+    ...(record.content === undefined ? [] : [record.content.line(record.requestId)]),
+  ];
 }
 
 /** The backend that answered is among those that failed: it broke off in mid-stream. */

@@ -14,6 +14,8 @@ export interface StreamOptions {
   /** The response's headers; without a backend while none has answered yet. */
   headers(started: Dispatched<StartedStream> | undefined): Record<string, string>;
   onFirstOutput(): void;
+  /** Sees what goes to the client. */
+  readonly onFrame: ((frame: Frame) => void) | undefined;
 }
 
 /** What there is to know of a stream while it runs and when it has ended, however it ended. */
@@ -75,6 +77,7 @@ export async function relay(
       const { value: frame, done } = ahead.done ? await rest.next() : ahead;
       if (done) return started;
       if (!note(frame, facts)) continue;
+      options.onFrame?.(frame);
       const drained = client.write(frame.bytes, signal);
       silence.broken();
       if (drained === undefined) continue;
