@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import { CONSUMERS_ENV as HANDLER_CONSUMERS_ENV, loadConfig } from '../../lambda/serving/config.ts';
+import { DIMENSION_SETS } from '../../lambda/serving/metrics.ts';
+import { Backend, Consumer, Model } from '../../lib';
+import { CONSUMERS_ENV } from '../../lib/private/serving-config';
+import { METRICS_BY_DIMENSION } from '../../lib/private/serving-metrics';
+import { anyTier, synthesize } from './fixture.ts';
+
+test('the handler reads what synthesis wrote, with the environment that it gets', () => {
+  const { config, environment } = synthesize({ corsOrigins: ['*'], features: ['search'] }, (stack) => {
+    const tier = anyTier(stack);
+    Consumer.fromApiKeyAttributes(stack, 'Bob', { tier, apiKeyId: 'abc1234567' });
+    return {
+      tiers: [tier],
+      models: [
+        new Model(stack, 'Chat', {
+          aliases: ['gpt-4o'],
+          backends: [
+            Backend.bedrock('us.amazon.nova-lite-v1:0'),
+            Backend.openAiCompatible(`http://${stack.account}.internal/v1`, {
+              allowHttp: true,
+              backendId: 'vllm',
+              price: Backend.staticReply('x').price,
+            }),
+            Backend.staticReply('sorry'),
+          ],
+        }),
+      ],
+    };
+  });
+  const deployed = Object.fromEntries(
+    Object.entries(environment).map(([name, value]) => [
+      name,
+      typeof value === 'string' ? value : 'http://deployed/v1',
+    ]),
+  );
+  const loaded = loadConfig(JSON.stringify(config), deployed);
+  expect(loaded.modelByName.get('gpt-4o')?.backends[1]).toMatchObject({ baseUrl: 'http://deployed/v1' });
+  expect(loaded.consumers.get('abc1234567')).toMatchObject({ name: 'bob', tier: { name: 'standard' } });
+  expect(loaded.features.has('search')).toBe(true);
+});
+
+test("both sides name the consumers' variable alike", () => {
+  expect(HANDLER_CONSUMERS_ENV).toBe(CONSUMERS_ENV);
+});
+
+test.each(['model', 'tier'] as const)('the metrics of a %s are those that the handler writes', (dimension) => {
+  const written = DIMENSION_SETS.find(({ dimensions }) => dimensions.length === 1 && dimensions[0] === dimension);
+  expect([...METRICS_BY_DIMENSION[dimension]].sort()).toEqual([...(written?.metrics ?? [])].sort());
+});

@@ -1,0 +1,173 @@
+import { App, type Stack } from 'aws-cdk-lib';
+import { Match, Template } from 'aws-cdk-lib/assertions';
+import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
+import { describe, expect, test } from 'vitest';
+import {
+  Backend,
+  Consumer,
+  LlmServing,
+  LlmServingStack,
+  type LlmServingStackProps,
+  Model,
+  ServingPreset,
+  Tier,
+} from '../../lib';
+import { anyModel, newStack, read } from './fixture.ts';
+
+describe('LlmServing', () => {
+  test('comes with a tier and a consumer, so that the first deployment can be called', () => {
+    const stack = newStack();
+    const serving = new LlmServing(stack, 'Serving', { models: [anyModel(stack)] });
+    const { template, config, environment } = read(stack, serving.gateway);
+    template.resourceCountIs('AWS::ApiGateway::ApiKey', 1);
+    expect(config.tiers).toEqual([{ name: 'standard' }]);
+    expect(JSON.stringify(environment.LLM_CONSUMERS)).toContain('=default:standard');
+    expect(serving.defaultConsumer?.consumerName).toBe('default');
+    template.hasResourceProperties('AWS::ApiGateway::RestApi', { Name: 'Serving' });
+  });
+
+  test('has the tiers that are given, and no others', () => {
+    const stack = newStack();
+    const tier = new Tier(stack, 'Gold');
+    const serving = new LlmServing(stack, 'Serving', { tiers: [tier], apiName: 'llm', stageName: 'prod' });
+    serving.addModel(anyModel(stack));
+    serving.addTier(new Tier(stack, 'Silver'));
+    const { template, config } = read(stack, serving.gateway);
+    expect(config.tiers.map(({ name }) => name)).toEqual(['gold', 'silver']);
+    template.resourceCountIs('AWS::ApiGateway::ApiKey', 0);
+    expect(serving.defaultConsumer).toBeUndefined();
+    template.hasResourceProperties('AWS::ApiGateway::RestApi', { Name: 'llm' });
+    expect(stack.resolve(serving.url)).toEqual(stack.resolve(serving.gateway.url));
+  });
+
+  test('two in one stack stand side by side', () => {
+    const stack = newStack();
+    for (const id of ['One', 'Two']) {
+      new LlmServing(stack, id, { models: [new Model(stack, `Model${id}`, { backends: [Backend.staticReply(id)] })] });
+    }
+    Template.fromStack(stack).resourceCountIs('AWS::ApiGateway::RestApi', 2);
+  });
+});
+
+describe('LlmServingStack', () => {
+  const stackOf = (props: LlmServingStackProps = {}) => new LlmServingStack(new App(), 'Llm', props);
+
+  test('serves Nova Lite on Bedrock, with a reply when that fails, and says how to call it', () => {
+    const stack = stackOf();
+    const { template, config } = read(stack, stack.serving.gateway);
+    expect(config.models.map(({ name, backends }) => [name, backends.map(({ kind }) => kind)])).toEqual([
+      ['nova-lite', ['bedrock', 'static-reply']],
+    ]);
+    expect(Object.keys(template.toJSON().Outputs).sort()).toEqual(['ApiEndpoint', 'ApiKeyCommand', 'ApiKeyId']);
+    template.hasOutput('ApiEndpoint', {
+      Value: { 'Fn::Join': ['', Match.arrayWith([Match.stringLikeRegexp('/v1$')])] },
+    });
+    const command = JSON.stringify(template.findOutputs('ApiKeyCommand'));
+    expect(command).toContain('aws apigateway get-api-key --api-key ');
+    expect(command).toContain(' --include-value --query value --output text');
+  });
+
+  test('depends on no account, no region and no lookup', () => {
+    const { template } = read(...(([stack]) => [stack, stack.serving.gateway] as const)([stackOf()]));
+    expect(JSON.stringify(template.toJSON())).not.toMatch(/\b\d{12}\b|us-east-1/);
+  });
+
+  test('takes every prop', () => {
+    const stack = stackOf({
+      preset: ServingPreset.MANAGED,
+      stackName: 'my-llm',
+      description: 'mine',
+      apiName: 'api',
+      models: [{ modelName: 'a/b', backends: [Backend.staticReply('x')] }],
+      tiers: [{ tierName: 'gold', requestsPerSecond: 1 }, { tierName: 'free' }],
+      consumers: [
+        { consumerName: 'alice', tierName: 'gold' },
+        { consumerName: 'bob-2', tierName: 'free', apiKeyId: 'abc1234567' },
+      ],
+    });
+    const { template, config, environment } = read(stack, stack.serving.gateway);
+    expect(stack.stackName).toBe('my-llm');
+    expect(template.toJSON().Description).toBe('mine');
+    expect(config.models.map(({ name }) => name)).toEqual(['a/b']);
+    expect(config.tiers.map(({ name }) => name)).toEqual(['gold', 'free']);
+    expect(JSON.stringify(environment.LLM_CONSUMERS)).toContain('=alice:gold,abc1234567=bob-2:free');
+    expect(Object.keys(template.toJSON().Outputs)).toEqual(
+      expect.arrayContaining(['ApiKeyId', 'ApiKeyCommand', 'ApiKeyIdBob2', 'ApiKeyCommandBob2']),
+    );
+  });
+
+  test('takes models whose backends refer to its own resources', () => {
+    const stack = stackOf({ models: [] });
+    const apiKey = Secret.fromSecretNameV2(stack, 'Key', 'openai');
+    const model = stack.addModel({ modelName: 'gpt', backends: [Backend.openAi('gpt-4.1-mini', { apiKey })] });
+    expect(model.node.path).toBe('Llm/Models/gpt');
+    expect(read(stack, stack.serving.gateway).config.models.map(({ name }) => name)).toEqual(['gpt']);
+  });
+
+  test('reordering models, tiers and consumers replaces nothing', () => {
+    const names = ['a', 'b'];
+    const ids = [names, [...names].reverse()].map((order) => {
+      const stack = stackOf({
+        models: order.map((modelName) => ({ modelName, backends: [Backend.staticReply('x')] })),
+        tiers: order.map((tierName) => ({ tierName })),
+        consumers: order.map((consumerName) => ({ consumerName, tierName: 'a' })),
+      });
+      const { template } = read(stack, stack.serving.gateway);
+      return ['AWS::ApiGateway::UsagePlan', 'AWS::ApiGateway::ApiKey', 'AWS::ApiGateway::UsagePlanKey'].flatMap(
+        (type) => Object.keys(template.findResources(type)).sort(),
+      );
+    });
+    expect(ids[0]).toEqual(ids[1]);
+  });
+
+  const REPLY = [Backend.staticReply('x')];
+  test.each<[string, LlmServingStackProps, RegExp]>([
+    ['a preset that needs fleets', { preset: ServingPreset.HYBRID }, /^preset "hybrid" needs model fleets/],
+    ['the other one too', { preset: ServingPreset.SELF_HOSTED }, /^preset "self-hosted" needs model fleets/],
+    [
+      'an unknown preset',
+      { preset: 'x' as ServingPreset },
+      /^preset must be one of managed, hybrid, self-hosted, got "x"/,
+    ],
+    ['a model without a name', { models: [{ backends: REPLY }] }, /has no modelName/],
+    [
+      'a model twice',
+      { models: [1, 2].map(() => ({ modelName: 'a', backends: REPLY })) },
+      /^models\[1\] has the same name as another: "a"/,
+    ],
+    ['no tiers', { tiers: [] }, /^tiers must hold at least one tier/],
+    ['a tier without a name', { tiers: [{}] }, /^tiers\[0\] has no tierName/],
+    [
+      'a consumer in no tier',
+      { tiers: [{ tierName: 'a' }, { tierName: 'b' }], consumers: [{ consumerName: 'c' }] },
+      /^consumer "c" names no tier, and there are several: set tierName to one of a, b/,
+    ],
+    [
+      'a consumer in an unknown tier',
+      { consumers: [{ consumerName: 'c', tierName: 'gold' }] },
+      /^consumer "c" is in tier "gold", which isn't declared: the tiers are standard/,
+    ],
+    [
+      'a consumer twice',
+      { consumers: [{ consumerName: 'c' }, { consumerName: 'c' }] },
+      /^consumers\[1\] has the same name as another: "c"/,
+    ],
+  ])('refuses %s', (_, props, message) => {
+    expect(() => stackOf(props)).toThrow(message);
+  });
+
+  test("a consumer may share its name's spelling with a tier and a model", () => {
+    const stack = stackOf({
+      models: [{ modelName: 'x', backends: REPLY }],
+      tiers: [{ tierName: 'x' }],
+      consumers: [{ consumerName: 'x' }],
+    });
+    expect(() => read(stack, stack.serving.gateway)).not.toThrow();
+  });
+});
+
+test('a consumer of a tier that no gateway has is harmless', () => {
+  const stack = newStack();
+  new Consumer(stack, 'C', { tier: new Tier(stack, 'Idle') });
+  Template.fromStack(stack as Stack).resourceCountIs('AWS::ApiGateway::ApiKey', 1);
+});

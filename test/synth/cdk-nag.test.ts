@@ -1,0 +1,56 @@
+import { App, Stack, Validations } from 'aws-cdk-lib';
+import { Vpc } from 'aws-cdk-lib/aws-ec2';
+import { AwsSolutionsChecks } from 'cdk-nag';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { GatewayCompute, LlmServingStack, type LlmServingStackProps } from '../../lib';
+
+/** What cdk-nag finds, by rule and resource. */
+function findings(props: LlmServingStackProps, prepare?: (stack: Stack) => LlmServingStackProps): string[] {
+  const app = new App();
+  const scope = new Stack(app, 'Scope');
+  const stack = new LlmServingStack(app, 'Llm', { ...props, ...prepare?.(scope) });
+  const report = new AwsSolutionsChecks(app).validateScope(stack);
+  return report.violations.map(({ ruleName }) => ruleName).sort();
+}
+
+/** The VPC is the user's own. */
+function vpcOf(stack: Stack): Vpc {
+  return Vpc.fromVpcAttributes(stack, 'Vpc', {
+    vpcId: 'vpc-1',
+    availabilityZones: ['a', 'b'],
+    privateSubnetIds: ['subnet-1', 'subnet-2'],
+  }) as Vpc;
+}
+
+const VARIANTS: ReadonlyArray<readonly [string, LlmServingStackProps, ((stack: Stack) => LlmServingStackProps)?]> = [
+  ['the managed preset', {}],
+  ['one without tracing, with CORS', { tracing: false, corsOrigins: ['https://app.example.com'] }],
+  ['one with a web ACL', { webAclArn: 'arn:aws:wafv2:us-east-1:111122223333:regional/webacl/a/b' }],
+  [
+    'warm functions in a VPC',
+    {},
+    (s) => ({ compute: GatewayCompute.lambda({ vpc: vpcOf(s), provisionedConcurrency: 1 }) }),
+  ],
+  ['managed instances', {}, (s) => ({ compute: GatewayCompute.managedInstances({ vpc: vpcOf(s) }) })],
+];
+
+afterEach(() => vi.restoreAllMocks());
+
+describe.each(VARIANTS)('%s', (_, props, prepare) => {
+  test("is clean for cdk-nag's AwsSolutions", () => {
+    expect(findings(props, prepare)).toEqual([]);
+  });
+
+  test('acknowledges nothing that cdk-nag would not find, each with its reason', () => {
+    const acknowledged: string[] = [];
+    const reasons: string[] = [];
+    vi.spyOn(Validations.prototype, 'acknowledge').mockImplementation((...rules) => {
+      acknowledged.push(...rules.map(({ id }) => id));
+      reasons.push(...rules.map(({ reason }) => reason));
+    });
+    const found = new Set(findings(props, prepare));
+    expect(found.size).toBeGreaterThan(0);
+    expect([...new Set(acknowledged)].filter((id) => !found.has(id))).toEqual([]);
+    for (const reason of reasons) expect(reason.length).toBeGreaterThan(40);
+  });
+});
