@@ -49,7 +49,10 @@ export class Authorizers {
       authorizer.identityValidation !== undefined &&
       !new RegExp(`^(?:${authorizer.identityValidation})$`).test(identity[0] ?? '');
     if (absent || malformed) throw new GatewayError('UNAUTHORIZED');
+    const asked = this.#now();
     const verdict = await this.#verdict(authorizer, identity, request, route);
+    context.set('authorizer.latency', this.#now() - asked);
+    context.set('authorizer.status', 200);
     let decision: ReturnType<typeof evaluatePolicy>;
     try {
       decision = evaluatePolicy(verdict.policy, methodArn(this.#api, request));

@@ -1,0 +1,52 @@
+import type { LocalRun } from '../run.ts';
+
+export interface BannerFacts {
+  readonly run: Pick<LocalRun, 'url' | 'apiKey' | 'keys' | 'gaps' | 'missingSecrets'>;
+  /** What answers for Bedrock. */
+  readonly model: string;
+  /** A model's name for the snippets. */
+  readonly modelName: string;
+  readonly endpointFile: string;
+  readonly realAws: boolean;
+}
+
+/** What is printed when the API is ready. */
+export function banner({ run, model, modelName, endpointFile, realAws }: BannerFacts): string {
+  const { url, apiKey } = run;
+  const sections = [
+    `Ready: ${url}`,
+    Object.entries(run.keys)
+      .map(([name, value]) => `API key of ${name}: ${value}`)
+      .join('\n'),
+    realAws ? 'Bedrock and the other services are the real ones: they cost money.' : `Bedrock: ${model}`,
+    `  curl ${url}/chat/completions \\
+    -H 'Authorization: Bearer ${apiKey}' -H 'Content-Type: application/json' \\
+    -d '{"model":"${modelName}","messages":[{"role":"user","content":"Hello"}]}'`,
+    `  node --input-type=module <<'JS'
+  import OpenAI from 'openai';
+  const client = new OpenAI({ baseURL: '${url}', apiKey: '${apiKey}' });
+  const stream = await client.chat.completions.create({
+    model: '${modelName}', stream: true, messages: [{ role: 'user', content: 'Hello' }],
+  });
+  for await (const chunk of stream) process.stdout.write(chunk.choices[0]?.delta.content ?? '');
+JS`,
+    `Address and key for programs: ${endpointFile}`,
+  ];
+  if (run.missingSecrets.length > 0) {
+    sections.push(
+      [
+        'Secrets without a value here (requests that need them fail); give them in .local/secrets.json as {"<name or ARN>": "<value>"}:',
+        ...run.missingSecrets.map((arn) => `  ${arn}`),
+      ].join('\n'),
+    );
+  }
+  if (run.gaps.length > 0) {
+    sections.push(
+      ['Not stood in for:', ...run.gaps.map(({ type, count, meaning }) => `  ${type} (${count}): ${meaning}`)].join(
+        '\n',
+      ),
+    );
+  }
+  sections.push('Ctrl-C ends it.');
+  return `\n${sections.join('\n\n')}\n`;
+}

@@ -1,0 +1,24 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+/**
+ * Tells programs where the run is: `{ "url": "http://127.0.0.1:4000/v1", "apiKey": "…" }`, readable by its owner only.
+ * Returns the way to remove it; a file that another run wrote since then stays.
+ */
+export function writeEndpointFile(
+  file: string,
+  endpoint: { readonly url: string; readonly apiKey: string },
+): () => void {
+  const text = `${JSON.stringify({ url: endpoint.url, apiKey: endpoint.apiKey }, null, 2)}\n`;
+  mkdirSync(dirname(file), { recursive: true });
+  // A mode is given to new files only.
+  rmSync(file, { force: true });
+  writeFileSync(file, text, { mode: 0o600 });
+  return () => {
+    try {
+      if (readFileSync(file, 'utf8') === text) rmSync(file, { force: true });
+    } catch {
+      // It's gone already.
+    }
+  };
+}
