@@ -11,9 +11,10 @@ export interface Candidate {
 }
 
 /**
- * The model's backends in their order, without those that can't honour a parameter of the request.
+ * The model's backends in their order, without those that can't honour a parameter of the request. A static reply stands
+ * in for models that fail, not for what they can't do: it takes every request, and would turn a mistake into silence.
  *
- * @throws ApiError 400 naming the parameter, when none is left
+ * @throws ApiError 400 naming the parameter, when no other is left
  */
 export async function route(
   model: ModelConfig,
@@ -31,7 +32,7 @@ export async function route(
     else refusals.push({ backend: candidate.config.id, param });
   }
   const [first] = refusals;
-  if (candidates.length === 0 && first !== undefined) {
+  if (first !== undefined && candidates.every(({ config }) => config.kind === 'static-reply')) {
     const considered = refusals.map(({ backend, param }) => `${backend} ('${param}')`).join(', ');
     throw invalidRequest(
       `Unsupported parameter: '${first.param}' is not supported with the model \`${model.name}\`. Backends considered: ${considered}.`,

@@ -263,6 +263,12 @@ describe("what a backend can't do", () => {
     expect(json.error.message).toContain("first ('n'), second ('n')");
   });
 
+  test("is a 400 even before a static reply: that is for models that fail, not for what they can't do", async () => {
+    const { chat } = deploy(servingConfig([model([picky('http://127.0.0.1:9', ['n']), staticBackend()])]));
+    expect((await chat({ ...HELLO, n: 2 })).status).toBe(400);
+    expect((await chat(HELLO)).headers['x-llm-backend']).toBe('sorry');
+  });
+
   test.each<object>([
     { n: 1 },
     { logprobs: false },
