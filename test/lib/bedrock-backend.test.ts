@@ -96,6 +96,14 @@ describe('a foundation model', () => {
     ]);
   });
 
+  test.each(['zai.glm-4.7', 'deepseek.v3.2', 'openai.gpt-5.4', 'ai21.jamba-1-5-large-v1:0'])(
+    '%s is one, whatever its dots',
+    (modelId) => {
+      const { invoke } = withBackend(modelId, { price: PRICE });
+      expect(invoke.map(arns)).toEqual([[`arn:{AWS::Partition}:bedrock:{AWS::Region}::foundation-model/${modelId}`]]);
+    },
+  );
+
   test('may be given by its ARN', () => {
     const arn = 'arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0';
     const { invoke, backend } = withBackend(arn);

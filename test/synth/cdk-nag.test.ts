@@ -22,21 +22,26 @@ function vpcOf(stack: Stack): Vpc {
   }) as Vpc;
 }
 
-const VARIANTS: ReadonlyArray<readonly [string, LlmServingStackProps, ((stack: Stack) => LlmServingStackProps)?]> = [
-  ['the managed preset', {}],
-  ['one without tracing, with CORS', { tracing: false, corsOrigins: ['https://app.example.com'] }],
-  ['one with a web ACL', { webAclArn: 'arn:aws:wafv2:us-east-1:111122223333:regional/webacl/a/b' }],
-  [
-    'warm functions in a VPC',
-    {},
-    (s) => ({ compute: GatewayCompute.lambda({ vpc: vpcOf(s), provisionedConcurrency: 1 }) }),
-  ],
-  ['managed instances', {}, (s) => ({ compute: GatewayCompute.managedInstances({ vpc: vpcOf(s) }) })],
+interface Variant {
+  readonly what: string;
+  readonly props?: LlmServingStackProps;
+  readonly prepare?: (stack: Stack) => LlmServingStackProps;
+}
+
+const VARIANTS: readonly Variant[] = [
+  { what: 'the managed preset' },
+  { what: 'one without tracing, with CORS', props: { tracing: false, corsOrigins: ['https://app.example.com'] } },
+  { what: 'one with a web ACL', props: { webAclArn: 'arn:aws:wafv2:us-east-1:111122223333:regional/webacl/a/b' } },
+  {
+    what: 'warm functions in a VPC',
+    prepare: (s) => ({ compute: GatewayCompute.lambda({ vpc: vpcOf(s), provisionedConcurrency: 1 }) }),
+  },
+  { what: 'managed instances', prepare: (s) => ({ compute: GatewayCompute.managedInstances({ vpc: vpcOf(s) }) }) },
 ];
 
 afterEach(() => vi.restoreAllMocks());
 
-describe.each(VARIANTS)('%s', (_, props, prepare) => {
+describe.each(VARIANTS)('$what', ({ props = {}, prepare }) => {
   test("is clean for cdk-nag's AwsSolutions", () => {
     expect(findings(props, prepare)).toEqual([]);
   });

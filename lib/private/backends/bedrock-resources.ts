@@ -2,15 +2,15 @@ import { Aws, Token } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 
 /**
- * Where the inference profiles of a geography may send a request: the union over its models, since the permission is
- * bound to one profile anyway.
+ * Where the inference profiles of a geography may send a request. Each profile uses some of its geography's regions, by
+ * model and by the caller's region; here are all, for the permission is bound to the one profile anyway.
  * https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html
  */
 const GEOGRAPHIES: Readonly<Record<string, readonly string[]>> = {
   us: ['us-east-1', 'us-east-2', 'us-west-1', 'us-west-2'],
   'us-gov': ['us-gov-east-1', 'us-gov-west-1'],
   ca: ['ca-central-1', 'ca-west-1'],
-  eu: ['eu-central-1', 'eu-north-1', 'eu-south-1', 'eu-south-2', 'eu-west-1', 'eu-west-3'],
+  eu: ['eu-central-1', 'eu-central-2', 'eu-north-1', 'eu-south-1', 'eu-south-2', 'eu-west-1', 'eu-west-2', 'eu-west-3'],
   apac: [
     'ap-northeast-1',
     'ap-northeast-2',
@@ -19,7 +19,11 @@ const GEOGRAPHIES: Readonly<Record<string, readonly string[]>> = {
     'ap-south-2',
     'ap-southeast-1',
     'ap-southeast-2',
+    'ap-southeast-3',
     'ap-southeast-4',
+    'ap-southeast-5',
+    'ap-southeast-7',
+    'ap-east-2',
   ],
   jp: ['ap-northeast-1', 'ap-northeast-3'],
   au: ['ap-southeast-2', 'ap-southeast-4'],
@@ -36,8 +40,11 @@ export interface BedrockTarget {
   readonly foundationModelId?: string;
 }
 
-/** `us.amazon.nova-lite-v1:0`: a geography before the provider. A provider's own name has no second dot. */
-const PROFILE_ID = /^([a-z]{2,6}(?:-gov)?)\.([a-z0-9-]+\..+)$/;
+/**
+ * `us.amazon.nova-lite-v1:0`: a geography before the provider. Geographies are two letters or one of these words, which
+ * no provider is; a second dot alone shows nothing (`zai.glm-4.7`).
+ */
+const PROFILE_ID = /^([a-z]{2}|us-gov|apac|global)\.([a-z0-9-]+\..+)$/;
 
 export function targetOf(modelId: string): BedrockTarget {
   if (Token.isUnresolved(modelId)) return { kind: 'other' };
