@@ -88,6 +88,7 @@ async function start(options: CliOptions, assembly: string, model: TextModel, st
     port: options.port,
     stateFolder,
     realAws: options.realAws,
+    maxConcurrency: options.concurrency,
     ...(options.compute === undefined ? {} : { compute: options.compute }),
     ...(options.quiet ? {} : { log: (label, line) => console.log(readable(label, line, format)) }),
     ...(options.verbose ? { accessLog: (line) => console.log(readable('access', line, format)) } : {}),

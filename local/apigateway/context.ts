@@ -3,6 +3,16 @@ import type { GatewayError } from './gateway-error.ts';
 import { type GatewayRequest, logTime } from './request.ts';
 import type { Route } from './router.ts';
 
+const STATIC = /^'.*'$/s;
+const MAPPED =
+  /^(method\.request\.(?:multivalue)?(?:header|querystring)|method\.request\.path|context|stageVariables)\.(.+)$/;
+
+/** @throws Error when `mapped` wouldn't know the expression: better at start than at the first request */
+export function checkMapping(expression: string, owner: string): void {
+  if (STATIC.test(expression) || MAPPED.test(expression)) return;
+  throw new Error(`${owner}: the local run doesn't know the mapping expression ${expression}`);
+}
+
 /** The `$context` variables of one request, by their name after `$context.`. */
 export class GatewayContext {
   readonly #values = new Map<string, string>();
@@ -59,11 +69,8 @@ export class GatewayContext {
 
   /** A mapping expression: `'static'`, `method.request.header.x`, `context.x`, `stageVariables.x`. */
   mapped(expression: string): string | undefined {
-    if (/^'.*'$/s.test(expression)) return expression.slice(1, -1);
-    const [, source, name = ''] =
-      /^(method\.request\.(?:multivalue)?(?:header|querystring)|method\.request\.path|context|stageVariables)\.(.+)$/.exec(
-        expression,
-      ) ?? [];
+    if (STATIC.test(expression)) return expression.slice(1, -1);
+    const [, source, name = ''] = MAPPED.exec(expression) ?? [];
     switch (source) {
       case 'method.request.header':
       case 'method.request.multivalueheader':
@@ -78,7 +85,7 @@ export class GatewayContext {
       case 'stageVariables':
         return this.#stageVariables[name];
       default:
-        throw new Error(`the local run doesn't know the mapping expression ${expression}`);
+        return undefined;
     }
   }
 }

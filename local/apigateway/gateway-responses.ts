@@ -1,4 +1,4 @@
-import type { GatewayContext } from './context.ts';
+import { checkMapping, type GatewayContext } from './context.ts';
 import type { GatewayResponseDefinition } from './definition.ts';
 import type { GatewayError } from './gateway-error.ts';
 
@@ -14,7 +14,11 @@ const DEFAULT_TEMPLATE = '{"message":$context.error.messageString}';
 export class GatewayResponses {
   readonly #byType: ReadonlyMap<string, GatewayResponseDefinition>;
 
+  /** @throws Error for an expression that isn't known */
   constructor(definitions: readonly GatewayResponseDefinition[]) {
+    for (const { type, parameters } of definitions) {
+      for (const expression of Object.values(parameters)) checkMapping(expression, `gateway response ${type}`);
+    }
     this.#byType = new Map(definitions.map((definition) => [definition.type, definition]));
   }
 

@@ -1,4 +1,4 @@
-import type { GatewayContext } from './context.ts';
+import { checkMapping, type GatewayContext } from './context.ts';
 import type { IntegrationResponse, MockIntegration } from './definition.ts';
 import { GatewayError } from './gateway-error.ts';
 import type { WholeResponse } from './gateway-responses.ts';
@@ -14,6 +14,7 @@ export class MockResponder {
   constructor(integration: MockIntegration) {
     this.#integration = integration;
     for (const response of integration.responses) {
+      for (const expression of Object.values(response.parameters)) checkMapping(expression, 'mock integration');
       const entries = Object.entries(response.templates);
       const [type, template] = entries.find(([name]) => name === 'application/json') ?? entries[0] ?? [];
       if (type !== undefined) this.#templates.set(response, { type, vtl: parseVtl(template ?? '') });

@@ -47,7 +47,7 @@ export class RequestHeaders {
 }
 
 export function gatewayRequest(message: IncomingMessage, body: Buffer, receivedAt: number): GatewayRequest {
-  const url = new URL(message.url ?? '/', 'http://localhost');
+  const { path, query } = splitTarget(message.url ?? '/');
   const headers = new RequestHeaders(message.rawHeaders);
   const sourceIp = message.socket.remoteAddress?.replace(/^::ffff:/, '') ?? '127.0.0.1';
   const traceId = `Root=1-${Math.floor(receivedAt / 1000).toString(16)}-${randomBytes(12).toString('hex')}`;
@@ -61,13 +61,21 @@ export function gatewayRequest(message: IncomingMessage, body: Buffer, receivedA
     traceId,
     receivedAt,
     httpMethod: message.method ?? 'GET',
-    path: url.pathname,
-    query: url.searchParams,
+    path,
+    query,
     headers,
     sourceIp,
     protocol: `HTTP/${message.httpVersion}`,
     body,
   };
+}
+
+/** Not by URL: it would take `//x` for a host, and refuse others. A target may be a whole URL, which proxies send. */
+function splitTarget(target: string): { path: string; query: URLSearchParams } {
+  const [, rest = target] = /^https?:\/\/[^/?#]*(.*)$/i.exec(target) ?? [];
+  const mark = rest.indexOf('?');
+  const path = mark < 0 ? rest : rest.slice(0, mark);
+  return { path: path === '' ? '/' : path, query: new URLSearchParams(mark < 0 ? '' : rest.slice(mark + 1)) };
 }
 
 export type Parameters = Record<string, string>;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Authorizers, type Invoke } from './authorizer.ts';
-import { GatewayContext } from './context.ts';
+import { checkMapping, GatewayContext } from './context.ts';
 import type { ApiKeyDefinition, MethodDefinition, RestApiDefinition } from './definition.ts';
 import { GatewayError } from './gateway-error.ts';
 import { GatewayResponses, type WholeResponse } from './gateway-responses.ts';
@@ -55,10 +55,14 @@ export class RestApi {
     this.#validator = new RequestValidator(api.models, api.id);
     this.#responses = new GatewayResponses(api.gatewayResponses);
     for (const method of api.resources.flatMap((resource) => [...resource.methods.values()])) {
+      for (const source of method.authorizer?.identitySources ?? []) checkMapping(source, 'authorizer');
       if (method.integration.type === 'MOCK') this.#mocks.set(method, new MockResponder(method.integration));
     }
     this.#server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
-      void this.#handle(request, response);
+      this.#handle(request, response).catch((error: unknown) => {
+        options.failure?.('-', error instanceof Error ? error : new Error(String(error)));
+        response.destroy();
+      });
     });
     this.#server.headersTimeout = HEADERS_TIMEOUT_MS;
     this.#server.requestTimeout = REQUEST_TIMEOUT_MS;

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 
 /** Runs one Node program after another, in the project's folder and with its Node first in the path. */
 export class Commands {
@@ -12,7 +12,7 @@ export class Commands {
 
   /** What it writes is shown only when it fails. @throws Error with that */
   async node(what: string, script: string, args: readonly string[], env: Record<string, string> = {}): Promise<void> {
-    const path = `${join(this.#root, 'node_modules/.bin')}:${process.env.PATH ?? ''}`;
+    const path = `${join(this.#root, 'node_modules/.bin')}${delimiter}${process.env.PATH ?? ''}`;
     const child = spawn(process.execPath, [join(this.#root, script), ...args], {
       cwd: this.#root,
       env: { ...process.env, PATH: path, ...env },

@@ -11,6 +11,8 @@ export interface CliOptions {
   /** `key=value`, as the CDK CLI takes them. */
   readonly context: readonly string[];
   readonly compute: ComputeOverride | undefined;
+  /** Processes of functions at once. */
+  readonly concurrency: number;
   readonly realAws: boolean;
   /** Folder for what a run keeps. */
   readonly state: string | undefined;
@@ -35,6 +37,7 @@ export const USAGE = `usage: npm start -- [options]
   --assembly FOLDER       what cdk synth wrote already; nothing is built or synthesized
   --compute KIND          how each function runs, whatever the template says: lambda (one request at a time in a
                           process), or managed-instances[:N] (N at once, default 64)
+  --concurrency N         processes of functions at once; beyond them requests are throttled (default 100)
   --aws                   functions get this shell's AWS credentials and reach the real services; that costs money
   --state FOLDER          where keys, secrets.json and endpoint.json are (default .local)
   --quiet                 the functions' logs are not shown
@@ -65,6 +68,7 @@ export function parseOptions(args: readonly string[]): CliOptions {
     assembly: values.assembly,
     context: values.context ?? [],
     compute: values.compute === undefined ? undefined : compute(values.compute),
+    concurrency: concurrency(values.concurrency ?? '100'),
     realAws: values.aws ?? false,
     state: values.state,
     quiet: values.quiet ?? false,
@@ -87,6 +91,7 @@ function parse(args: readonly string[]) {
         assembly: { type: 'string' },
         context: { type: 'string', short: 'c', multiple: true },
         compute: { type: 'string' },
+        concurrency: { type: 'string' },
         aws: { type: 'boolean' },
         state: { type: 'string' },
         quiet: { type: 'boolean' },
@@ -105,6 +110,11 @@ function port(text: string): number {
     throw new UsageError(`--port ${text} is no port: 0 to 65535`);
   }
   return value;
+}
+
+function concurrency(text: string): number {
+  if (!/^[1-9]\d{0,4}$/.test(text)) throw new UsageError(`--concurrency ${text} is no number of processes`);
+  return Number(text);
 }
 
 function compute(text: string): ComputeOverride {

@@ -49,10 +49,12 @@ function childrenOf(pid: number | undefined): number[] {
   }
 }
 
+/** A zombie is none: it has ended, and whoever inherited it hasn't noticed yet. */
 const alive = (pid: number): boolean => {
   try {
-    process.kill(pid, 0);
-    return true;
+    return !execFileSync('ps', ['-o', 'stat=', '-p', String(pid)])
+      .toString()
+      .startsWith('Z');
   } catch {
     return false;
   }

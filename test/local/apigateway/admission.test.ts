@@ -427,6 +427,12 @@ describe('gateway responses', () => {
     });
   });
 
+  test('with an expression that is not known are refused at start', async () => {
+    const parameters = { 'gatewayresponse.header.X': 'method.response.body' };
+    const unknown = definition({}, { gatewayResponses: [response('THROTTLED', { parameters })] });
+    await expect(async () => start(unknown)).rejects.toThrow('gateway response THROTTLED');
+  });
+
   test('fall back to the default of their class', async () => {
     const failing: Invoke = async () => {
       throw new FunctionError('Error', 'x');

@@ -44,6 +44,18 @@ describe('routing', () => {
   });
 });
 
+test.each([
+  ['//evil.example/v1', '//evil.example/v1'],
+  ['/%', '/%'],
+  ['/a?b=%E0%A4%A&c', '/a'],
+  ['http://other.example/a', '/a'],
+  ['/..', '/..'],
+])('the odd target %s is a path like any other', async (target, path) => {
+  const { url } = await start(definition({ 'GET /{path+}': method() }));
+  const { status, body } = await send(url, { path: target });
+  expect({ status, path: JSON.parse(body).path }).toEqual({ status: 200, path });
+});
+
 test("a function gets the proxy event, with headers in the client's spelling", async () => {
   const { url, events } = await start(
     definition(

@@ -33,6 +33,7 @@ describe('refuses', () => {
     [['--assembly', 'x', '--app', 'y'], /synthesized already/],
     [['--assembly', 'x', '-c', 'a=b'], /synthesized already/],
     [['--compute', 'gpu'], /--compute gpu/],
+    [['--concurrency', '0'], /--concurrency 0/],
     [['--compute', 'managed-instances:0'], /--compute managed-instances:0/],
   ])('%j', (args, message) => {
     expect(() => parseOptions(args)).toThrow(UsageError);
@@ -49,6 +50,7 @@ test('the usage names every option', () => {
     'app',
     'assembly',
     'compute',
+    'concurrency',
     'aws',
     'state',
     'quiet',

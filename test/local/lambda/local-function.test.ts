@@ -248,3 +248,35 @@ test('a time-out in a multi-concurrent environment fails that invocation alone',
   expect(fine).toMatchObject({ status: 'fulfilled', value: pid });
   expect(await json(fn, { ms: 0 })).toBe(pid);
 });
+
+/**
+ * aws-lambda-ric 4.0.2 gives each of its worker threads one socket for streamed answers: of several that one worker
+ * streams at once, all but the first wait for its end. A handler that lifts that limit streams them all.
+ */
+const WITHOUT_SOCKET_LIMIT = `
+  import http from 'node:http';
+  const { addRequest } = http.Agent.prototype;
+  http.Agent.prototype.addRequest = function (request, options, ...rest) {
+    if (options.path?.startsWith('/2018-06-01/runtime/invocation/')) this.maxSockets = Infinity;
+    return addRequest.call(this, request, options, ...rest);
+  };`;
+
+test.each([
+  ['one after the other as the runtime client is', '', 1000, Number.POSITIVE_INFINITY],
+  ['at once without its limit of sockets', WITHOUT_SOCKET_LIMIT, 0, 900],
+])('a worker of a multi-concurrent environment streams its answers %s', async (_, prologue, atLeast, below) => {
+  const { fn } = functionOf(prologue + TICKS, { concurrency: 4, environment: { AWS_LAMBDA_NODEJS_WORKER_COUNT: '1' } });
+  await text((await fn.invokeStreaming({ count: 1, gap: 0 })).body);
+  const start = Date.now();
+  const firsts = await Promise.all(
+    [1, 2, 3, 4].map(async () => {
+      const { body } = await fn.invokeStreaming({ count: 5, gap: 200 });
+      await body.take(1).toArray();
+      return Date.now() - start;
+    }),
+  );
+  expect(fn.pids).toHaveLength(1);
+  // The last first chunk: after the other answers' ends, each a second long, or with theirs.
+  expect(Math.max(...firsts)).toBeGreaterThanOrEqual(atLeast);
+  expect(Math.max(...firsts)).toBeLessThan(below);
+});
