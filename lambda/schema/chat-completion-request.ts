@@ -133,8 +133,9 @@ export const chatCompletionRequest = {
     reasoning_effort: nullable('string'),
     // OpenAI's maximum.
     metadata: nullable('object', { maxProperties: 16, additionalProperties: { type: 'string' } }),
-    user: nullable('string'),
-    safety_identifier: nullable('string'),
+    // They end in every log line.
+    user: nullable('string', { maxLength: 512 }),
+    safety_identifier: nullable('string', { maxLength: 512 }),
     store: nullable('boolean'),
     service_tier: nullable('string'),
   },

@@ -1,7 +1,11 @@
 type Expected = 'value' | 'key' | 'value-or-end' | 'key-or-end' | 'colon' | 'after-value';
 
-/** Numbers and names are short: one that isn't is no token, and the expression never sees a long text. */
-const LITERAL = /^(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)$/;
+const WORDS = ['true', 'false', 'null'];
+const WHOLE = /^(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)$/;
+/** As much as may still become a number. */
+const NUMBER_SO_FAR = /^-?(?:(?:0|[1-9]\d*)(?:\.\d*)?(?:(?<=\d)[eE][+-]?\d*)?)?/;
+/** The expressions never see a long text: what goes on for longer is no literal that anybody meant. */
+const MAX_LITERAL = 1000;
 
 /**
  * Where a text stops being JSON: the offset that `JSON.parse` doesn't always tell. Runs only for texts that failed to
@@ -39,7 +43,9 @@ export function jsonErrorOffset(text: string): number {
       expected = isKey ? 'colon' : 'after-value';
     } else {
       end = literalEnd(text, at);
-      if (!isValueStart || end - at > 64 || !LITERAL.test(text.slice(at, end))) return at;
+      if (!isValueStart) return at;
+      const literal = text.slice(at, Math.min(end, at + MAX_LITERAL));
+      if (end - at > MAX_LITERAL || !WHOLE.test(literal)) return at + soundPrefix(literal);
       expected = 'after-value';
     }
     at = skipSpace(text, end);
@@ -57,6 +63,15 @@ function literalEnd(text: string, from: number): number {
   let at = from + 1;
   while (at < text.length && !' \t\n\r,:[]{}"'.includes(text[at] as string)) at += 1;
   return at;
+}
+
+/** How many characters of what is no literal might have become one. */
+function soundPrefix(literal: string): number {
+  const word = WORDS.find(([initial]) => literal[0] === initial);
+  if (word === undefined) return NUMBER_SO_FAR.exec(literal)?.[0].length ?? 0;
+  let length = 1;
+  while (length < word.length && literal[length] === word[length]) length += 1;
+  return length;
 }
 
 /** `end` is behind the closing quote, or at the character that breaks the string. */

@@ -1,4 +1,4 @@
-import type { Backend } from '../backends/backend.ts';
+import { type Backend, BackendError } from '../backends/backend.ts';
 import type { Registry } from '../backends/registry.ts';
 import type { BackendConfig, ModelConfig } from './config.ts';
 import { invalidRequest } from './errors.ts';
@@ -22,7 +22,10 @@ export async function route(
   registry: Registry,
 ): Promise<readonly Candidate[]> {
   const all = await Promise.all(
-    model.backends.map(async (config) => ({ config, backend: await registry.get(config) })),
+    model.backends.map(async (config) => ({
+      config,
+      backend: await registry.get(config).catch((cause) => brokenBackend(config.id, cause)),
+    })),
   );
   const candidates: Candidate[] = [];
   const refusals: Array<{ backend: string; param: string }> = [];
@@ -41,4 +44,10 @@ export async function route(
     );
   }
   return candidates;
+}
+
+/** One that could not even be set up (an address that is none) fails like one that doesn't answer: others may. */
+function brokenBackend(id: string, cause: unknown): Backend {
+  const fail = () => Promise.reject(new BackendError(id, 'server', 'the backend could not be set up', { cause }));
+  return { id, unsupportedParameter: () => undefined, stream: fail, complete: fail };
 }

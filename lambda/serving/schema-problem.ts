@@ -40,6 +40,12 @@ export function describeProblem(body: unknown, problem: SchemaProblem): ApiError
         param,
         'empty_array',
       );
+    case 'maxLength':
+      return invalidRequest(
+        `Invalid '${param}': string too long. Expected a string with maximum length ${params.limit}.`,
+        param,
+        'string_above_max_length',
+      );
     case 'maxProperties':
       return invalidRequest(
         `Invalid '${param}': too many properties. Expected an object with at most ${params.limit} properties.`,

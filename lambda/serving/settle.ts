@@ -73,7 +73,7 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     stream: record.stream ?? false,
     status: record.status,
     error_status: error?.status,
-    error_code: error?.code ?? undefined,
+    error_code: error?.code?.slice(0, MAX_CODE),
     finish_reason: record.finishReason,
     attempts: record.failures.length + (record.backend === undefined || isFailed(record) ? 0 : 1),
     failures:
@@ -111,7 +111,7 @@ function failureLine(failure: BackendError, record: RequestRecord, timestamp: nu
     request_id: record.requestId,
     kind: failure.kind,
     backend_status: failure.status,
-    backend_code: failure.code ?? undefined,
+    backend_code: failure.code?.slice(0, MAX_CODE),
     retry_after_ms: failure.retryAfterMs,
     reason: reasonOf(failure, options.logContent),
     cause: causeOf(failure),
@@ -126,6 +126,7 @@ function failureLine(failure: BackendError, record: RequestRecord, timestamp: nu
 }
 
 const MAX_REASON = 500;
+const MAX_CODE = 100;
 
 /**
  * What may be logged of a failure's message. A backend's own words may quote the prompt (engines quote what they refuse

@@ -66,7 +66,9 @@ export function errorFromResponse(
 ): BackendError {
   const fields = errorFields(tryParse(body));
   const retryAfterMs = parseRetryAfter(headers['retry-after-ms'], headers['retry-after']);
-  return new BackendError(backend, kindOfStatus(status), fields?.message ?? `HTTP ${status}`, {
+  // OpenAI says 429 as well when the account's credit is used up: no waiting helps, and no client is at fault.
+  const kind = fields?.code === 'insufficient_quota' ? 'auth' : kindOfStatus(status);
+  return new BackendError(backend, kind, fields?.message ?? `HTTP ${status}`, {
     status,
     param: fields?.param ?? null,
     code: fields?.code ?? null,

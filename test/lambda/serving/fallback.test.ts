@@ -79,6 +79,14 @@ describe('the next backend answers a stream when the first', () => {
     ]);
   });
 
+  test('has an address that is none', async () => {
+    const second = await upstream(answerText('from the second'));
+    const backends = [openAiBackend('not an address'), openAiBackend(second.url, { id: 'second' })];
+    const { chat, log } = deploy(servingConfig([model(backends)]));
+    expect(textOf((await chat(STREAM)).events)).toBe('from the second');
+    expect(log[0]).toMatchObject({ kind: 'server', cause: 'ERR_INVALID_URL' });
+  });
+
   test('cannot be reached', async () => {
     const second = await upstream(answerText('from the second'));
     const { chat, log } = deploy(servingConfig([model([refused, openAiBackend(second.url, { id: 'second' })])]));
@@ -196,6 +204,13 @@ describe('when every backend fails', () => {
     expect(json.error.message).toContain('b0: ');
     expect(headers['content-type']).toBe('application/json');
     expect(body + lines.join('')).not.toContain('sk-very');
+  });
+
+  test("an account whose credit is used up is the operator's fault, although OpenAI says 429", async () => {
+    const up = await upstream(answerStatus(429, { error: { message: 'quota', code: 'insufficient_quota' } }));
+    const { chat, log } = deploy(servingConfig([model([openAiBackend(up.url)])]));
+    expect((await chat(HELLO)).status).toBe(502);
+    expect(log[0]).toMatchObject({ kind: 'auth', backend_code: 'insufficient_quota' });
   });
 
   test('Retry-After is the shortest of those told', async () => {

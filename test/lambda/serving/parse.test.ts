@@ -1,5 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ApiError } from '../../../lambda/serving/errors.ts';
+import { jsonErrorOffset } from '../../../lambda/serving/json-position.ts';
 import { parseChatRequest } from '../../../lambda/serving/parse.ts';
 
 const MAX = 100_000;
@@ -28,7 +30,8 @@ describe('what is no JSON is refused with its position', () => {
     ['{"a":"\\x"}', 'unexpected "x" at line 1 column 8 (offset 7)'],
     ['[1 2]', 'unexpected "2" at line 1 column 4 (offset 3)'],
     ['{"a":undefined}', 'unexpected "u" at line 1 column 6 (offset 5)'],
-    ['{"a":01}', 'unexpected "0" at line 1 column 6 (offset 5)'],
+    ['{"a":01}', 'unexpected "1" at line 1 column 7 (offset 6)'],
+    ['{"a":tru}', 'unexpected "}" at line 1 column 9 (offset 8)'],
     ['😀', 'unexpected "😀" at line 1 column 1 (offset 0)'],
   ])('%j', (body, message) => {
     const error = refusal(body);
@@ -112,6 +115,7 @@ describe('a problem names its parameter', () => {
       'metadata',
       'object_above_max_properties',
     ],
+    [request({ user: 'x'.repeat(600) }), 'user', 'string_above_max_length'],
     [request({ priority: 1 }), 'priority', 'unsupported_parameter'],
     [request({ kv_transfer_params: {} }), 'kv_transfer_params', 'unsupported_parameter'],
     [
@@ -246,5 +250,76 @@ describe('a hostile body', () => {
     const start = performance.now();
     parseChatRequest({ body, isBase64Encoded: false }, 10_000_000);
     expect(performance.now() - start).toBeLessThan(1000);
+  });
+});
+
+describe('whatever comes', () => {
+  test('is accepted or refused with a 4xx, and nothing else', () => {
+    const part = fc.oneof(
+      fc.string(),
+      fc.record({ type: fc.constantFrom('text', 'image_url', 'x'), text: fc.anything() }),
+      fc.anything(),
+    );
+    const message = fc.oneof(
+      fc.anything(),
+      fc.record(
+        {
+          role: fc.constantFrom('user', 'assistant', 'tool'),
+          content: fc.oneof(fc.string(), fc.array(part)),
+          tool_calls: fc.anything(),
+        },
+        { requiredKeys: [] },
+      ),
+    );
+    const body = fc.record(
+      {
+        model: fc.oneof(fc.string(), fc.anything()),
+        messages: fc.oneof(fc.array(message), fc.anything()),
+        tools: fc.anything(),
+        tool_choice: fc.anything(),
+        response_format: fc.anything(),
+        stream_options: fc.anything(),
+        stop: fc.anything(),
+      },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(fc.oneof(body, fc.anything()), (value) => {
+        const text =
+          JSON.stringify(value, (_key, item) => (typeof item === 'bigint' ? String(item) : item)) ?? 'undefined';
+        try {
+          expect(parse(text).messages.length).toBeGreaterThan(0);
+        } catch (error) {
+          expect(error).toBeInstanceOf(ApiError);
+          expect((error as ApiError).status).toBe(400);
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('is no JSON at the place where V8 says so, where V8 says it', () => {
+    const wound = fc
+      .tuple(fc.json(), fc.nat(), fc.constantFrom('', ',', '}', ']', ':', '"', '\\', 'x', '\n', '1', '{'))
+      .map(
+        ([json, at, mark]) => json.slice(0, at % (json.length + 1)) + mark + json.slice((at % (json.length + 1)) + 1),
+      );
+    let compared = 0;
+    fc.assert(
+      fc.property(wound, (text) => {
+        try {
+          JSON.parse(text);
+        } catch (error) {
+          const position = /at position (\d+)/.exec((error as Error).message)?.[1];
+          const offset = jsonErrorOffset(text);
+          expect(offset).toBeLessThanOrEqual(text.length);
+          if (position === undefined) return;
+          compared += 1;
+          expect([text, offset]).toEqual([text, Number(position)]);
+        }
+      }),
+      { numRuns: 3000 },
+    );
+    expect(compared).toBeGreaterThan(100);
   });
 });
