@@ -7,6 +7,8 @@ export type AnyResponse = ServerResponse | Http2ServerResponse;
 
 export interface DualProtocolServer {
   readonly port: number;
+  /** Breaks the connection under a response, without a farewell. */
+  cut(response: AnyResponse): void;
   close(): Promise<void>;
 }
 
@@ -34,6 +36,11 @@ export async function listenDual(
   });
   return {
     port: (server.address() as AddressInfo).port,
+    cut: (response) => {
+      // HTTP/2 gives only a proxy of its socket, which may not be destroyed.
+      const remotePort = response.socket?.remotePort;
+      for (const socket of sockets) if (socket.remotePort === remotePort) socket.resetAndDestroy();
+    },
     close: () =>
       new Promise((resolve, reject) => {
         server.close((error) => (error ? reject(error) : resolve()));

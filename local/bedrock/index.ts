@@ -84,13 +84,13 @@ export async function startBedrockRuntime(options: BedrockRuntimeOptions): Promi
     const use = cache.use(modelId, body);
     const events = options.model.generate(toGenerateRequest(modelId, body), signal);
     if (!streamed) {
-      if (fault) return misbehave(fault, response, signal);
+      if (fault) return misbehave(fault, response, signal, server.cut);
       const result = JSON.stringify(await converseAnswer(events, use));
       respond(response, 200, { 'content-type': 'application/json', 'x-amzn-requestid': requestId });
       response.end(result);
       return;
     }
-    await stream(response, requestId, converseEvents(events, use), fault, signal);
+    await stream(response, requestId, converseEvents(events, use), signal, fault, server.cut);
   }
 
   return { url: `http://${host}:${server.port}`, close: () => server.close() };
@@ -100,8 +100,9 @@ async function stream(
   response: AnyResponse,
   requestId: string,
   events: AsyncIterable<StreamEvent>,
-  fault: Fault | undefined,
   signal: AbortSignal,
+  fault: Fault | undefined,
+  cut: (response: AnyResponse) => void,
 ): Promise<void> {
   let sent = 0;
   const head = () =>
@@ -111,19 +112,24 @@ async function stream(
     });
   if (fault && 'afterEvents' in fault && fault.afterEvents === 0) {
     if (fault.type === 'exception' || fault.type === 'end') head();
-    return misbehave(fault, response, signal);
+    return misbehave(fault, response, signal, cut);
   }
   for await (const event of events) {
     // The status goes with the first event, so that an error of the model before it keeps its own.
     if (sent === 0) head();
     write(response, encodeEvent(event.type, event.payload));
     sent += 1;
-    if (fault && 'afterEvents' in fault && fault.afterEvents === sent) return misbehave(fault, response, signal);
+    if (fault && 'afterEvents' in fault && fault.afterEvents === sent) return misbehave(fault, response, signal, cut);
   }
   response.end();
 }
 
-async function misbehave(fault: Fault, response: AnyResponse, signal: AbortSignal): Promise<void> {
+async function misbehave(
+  fault: Fault,
+  response: AnyResponse,
+  signal: AbortSignal,
+  cut: (response: AnyResponse) => void,
+): Promise<void> {
   switch (fault.type) {
     case 'exception':
       write(response, encodeException(fault.name, fault.message ?? 'a fault on purpose'));
@@ -132,7 +138,7 @@ async function misbehave(fault: Fault, response: AnyResponse, signal: AbortSigna
     case 'cut':
       // What was written is on its way first: a reset would take it back.
       await sleep(20);
-      response.socket?.destroy();
+      cut(response);
       return;
     case 'end':
       response.end();

@@ -35,7 +35,8 @@ export function sharedClient(region: string | undefined, connectMs: number): Con
 
 /**
  * HTTP/1.1 with kept-alive connections rather than the SDK's default: over HTTP/2 it opens a connection of its own for
- * each event stream (`isEventStream` in @smithy/node-http-handler 4.14), which costs every request a TLS handshake.
+ * each event stream (`isEventStream` in @smithy/node-http-handler 4.14), which costs every request a TLS handshake, and
+ * it ends a stream whose connection broke as if all were well. Bedrock speaks both.
  */
 function createClient(region: string | undefined, connectMs: number): ConverseClient {
   const agents = [new HttpAgent({ keepAlive: true }), new HttpsAgent({ keepAlive: true })] as const;
