@@ -42,6 +42,15 @@ for (const [signal, status] of Object.entries(SIGNALS)) {
   });
 }
 
+/** npm (and the shell between) die of a SIGTERM without passing it on: who ends `npm start` means this process. */
+const PARENT_CHECK_MS = 500;
+if (process.env.npm_lifecycle_event !== undefined) {
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent && !stopping) void stop(SIGNALS.SIGTERM);
+  }, PARENT_CHECK_MS).unref();
+}
+
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
   if (options.help) {
