@@ -78,8 +78,9 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     attempts: record.failures.length + (record.backend === undefined || isFailed(record) ? 0 : 1),
     failures:
       record.failures.length === 0 ? undefined : record.failures.map(({ backend, kind }) => ({ backend, kind })),
-    reasoning_tokens: usage?.reasoningTokens,
-    cache_write_tokens: usage?.cacheWriteTokens,
+    // Fields that are zero nearly always only when they are not.
+    reasoning_tokens: usage?.reasoningTokens || undefined,
+    cache_write_tokens: usage?.cacheWriteTokens || undefined,
     usage_estimated: record.usageEstimated,
     ...embeddedMetrics(
       options.namespace,
