@@ -24,7 +24,10 @@ export interface LocalOptions {
   readonly model: TextModel;
   /** Port of the API on 127.0.0.1; 0 for any free one. @default 0 */
   readonly port?: number;
-  /** Values of secrets by name or ARN; they come before those of `secrets.json` in the state folder. */
+  /**
+   * Values of secrets by name or ARN; they come before those of `secrets.json` in the state folder. An environment
+   * variable (`SECRET_PROVIDER_KEY` for `provider/key`) comes before both.
+   */
   readonly secrets?: Readonly<Record<string, string>>;
   /** Holds what must be the same in every run. @default '.local' beside this folder */
   readonly stateFolder?: string;
@@ -130,7 +133,9 @@ function evaluate(
   const [first] = stacks;
   if (first === undefined) throw new Error(`${options.assembly} has no stack`);
   const values = { ...readGivenValues(join(stateFolder, 'secrets.json')), ...options.secrets };
-  secrets = new SecretStore(stacks, { seed, values, account: first.account, region: first.region });
+  const { account, region } = first;
+  const referred = referredSecrets(stacks);
+  secrets = new SecretStore(stacks, { seed, values, account, region, referred, environment: process.env });
   return { stacks, secrets };
 }
 
@@ -147,8 +152,13 @@ function onlyApiStack(stacks: readonly Stack[]): Stack {
 const SECRET_ARN = /^arn:aws:secretsmanager:[^:]*:[^:]*:secret:[^:]+$/;
 
 function missingSecrets(stacks: readonly Stack[], secrets: SecretStore): string[] {
+  return referredSecrets(stacks).filter((arn) => secrets.find(arn)?.value === undefined);
+}
+
+/** ARNs of secrets in the functions' environments. */
+function referredSecrets(stacks: readonly Stack[]): string[] {
   const values = stacks
     .flatMap((stack) => stack.ofType('AWS::Lambda::Function'))
     .flatMap((resource) => Object.values(variablesOf(resource)));
-  return [...new Set(values)].filter((value) => SECRET_ARN.test(value) && secrets.find(value)?.value === undefined);
+  return [...new Set(values)].filter((value) => SECRET_ARN.test(value));
 }

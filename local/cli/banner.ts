@@ -1,4 +1,5 @@
 import type { LocalRun } from '../run.ts';
+import { secretVariable } from '../secrets/given-values.ts';
 
 export interface BannerFacts {
   readonly run: Pick<LocalRun, 'url' | 'apiKey' | 'keys' | 'gaps' | 'missingSecrets'>;
@@ -35,14 +36,14 @@ JS`,
   if (run.missingSecrets.length > 0) {
     sections.push(
       [
-        'Secrets without a value here (requests that need them fail); give them in .local/secrets.json as {"<name or ARN>": "<value>"}:',
-        ...run.missingSecrets.map((arn) => `  ${arn}`),
+        'Secrets without a value here (requests that need them fail); give them in secrets.json of the state folder (.local) as {"<name or ARN>": "<value>"}, or as variables:',
+        ...run.missingSecrets.map((arn) => `  ${arn} (${secretVariable(arn.split(':').slice(6).join(':'))})`),
       ].join('\n'),
     );
   }
   if (run.gaps.length > 0) {
     sections.push(
-      ['Not stood in for:', ...run.gaps.map(({ type, count, meaning }) => `  ${type} (${count}): ${meaning}`)].join(
+      ['Not stood in for:', ...run.gaps.map(({ what, count, meaning }) => `  ${what} (${count}): ${meaning}`)].join(
         '\n',
       ),
     );

@@ -2,20 +2,54 @@ import { RESOURCE_TYPES } from './resource-types.ts';
 import type { Stack } from './stack.ts';
 
 export interface Gap {
-  readonly type: string;
+  /** `AWS::SQS::Queue`, or `AWS::ApiGateway::RestApi Policy` for a part of one. */
+  readonly what: string;
   readonly count: number;
   readonly meaning: string;
 }
 
-/** What the assembly has and the local run doesn't do, by type. */
+/** Properties of resources that run here, which change nothing here. */
+const PROPERTIES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'AWS::ApiGateway::RestApi': {
+    Policy: 'the resource policy is not evaluated',
+    MinimumCompressionSize: 'answers are not compressed',
+    DisableExecuteApiEndpoint: 'the API answers on 127.0.0.1 nevertheless',
+  },
+  'AWS::ApiGateway::Stage': {
+    CacheClusterEnabled: 'answers are not cached',
+    CanarySetting: 'all requests go to the deployment itself',
+    ClientCertificateId: 'no client certificate is sent',
+    TracingEnabled: 'no traces are recorded',
+  },
+  'AWS::Lambda::Alias': {
+    ProvisionedConcurrencyConfig: 'no process is kept warm',
+    RoutingConfig: 'all requests go to the same code',
+  },
+  'AWS::Lambda::Function': {
+    Architectures: "the code runs on this machine's architecture",
+    DeadLetterConfig: 'nothing is sent to the dead-letter queue',
+    FileSystemConfigs: 'no file system is mounted',
+    TracingConfig: 'no traces are recorded',
+    VpcConfig: "the code runs in this machine's network",
+  },
+  'AWS::SecretsManager::Secret': {
+    KmsKeyId: 'values are not encrypted',
+  },
+};
+
+/** What the assembly has and the local run doesn't do. */
 export function gapsOf(stacks: readonly Stack[]): Gap[] {
-  const counts = new Map<string, number>();
-  for (const { type } of stacks.flatMap((stack) => stack.resources)) counts.set(type, (counts.get(type) ?? 0) + 1);
-  return [...counts]
-    .sort(([a], [b]) => a.localeCompare(b))
-    .flatMap(([type, count]) => {
-      const rules = RESOURCE_TYPES[type];
-      if (rules !== undefined && rules.standIn !== 'differs') return [];
-      return [{ type, count, meaning: rules?.note ?? 'nothing stands in for it: it is as if it were not there' }];
-    });
+  const gaps = new Map<string, { count: number; meaning: string }>();
+  const add = (what: string, meaning: string): void => {
+    gaps.set(what, { meaning, count: (gaps.get(what)?.count ?? 0) + 1 });
+  };
+  for (const resource of stacks.flatMap((stack) => stack.resources)) {
+    const rules = RESOURCE_TYPES[resource.type];
+    if (rules === undefined) add(resource.type, 'nothing stands in for it: it is as if it were not there');
+    if (rules?.standIn === 'differs') add(resource.type, rules.note ?? 'it is simplified');
+    for (const [property, meaning] of Object.entries(PROPERTIES[resource.type] ?? {})) {
+      if (resource.sets(property)) add(`${resource.type} ${property}`, meaning);
+    }
+  }
+  return [...gaps].sort(([a], [b]) => a.localeCompare(b)).map(([what, gap]) => ({ what, ...gap }));
 }

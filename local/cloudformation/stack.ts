@@ -12,6 +12,8 @@ export interface Resource extends ResourceView {
   readonly path: string;
   /** Evaluated; throws when the template doesn't set it. */
   required(name: string): Json;
+  /** Whether the template sets it, to something else than false; it isn't evaluated. */
+  sets(name: string): boolean;
 }
 
 export interface StackOptions {
@@ -102,6 +104,7 @@ export class Stack {
       get ref() {
         return refOf();
       },
+      sets: (name) => (source.Properties?.[name] ?? false) !== false,
       required(name) {
         const value = view.property(name);
         if (value === undefined) throw new TemplateError(`${logicalId}.Properties.${name}: ${source.Type} needs it`);

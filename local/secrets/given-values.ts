@@ -19,3 +19,8 @@ export function readGivenValues(file: string): Record<string, string> {
     Object.entries(parsed).map(([id, value]) => [id, typeof value === 'string' ? value : JSON.stringify(value)]),
   );
 }
+
+/** The environment variable that gives a secret its value: `provider/key` → `SECRET_PROVIDER_KEY`. */
+export function secretVariable(name: string): string {
+  return `SECRET_${name.replaceAll(/[^A-Za-z0-9]+/g, '_').toUpperCase()}`;
+}

@@ -1,6 +1,7 @@
 import type { Resource, Stack } from '../cloudformation/stack.ts';
 import { isObject, type Json } from '../cloudformation/template.ts';
 import { alphanumeric, derive } from '../state.ts';
+import { secretVariable } from './given-values.ts';
 
 export interface StoredSecret {
   readonly arn: string;
@@ -14,6 +15,10 @@ export interface SecretStoreOptions {
   readonly seed: Buffer;
   /** Values by a secret's name or ARN; they come before the template's. */
   readonly values: Readonly<Record<string, string>>;
+  /** ARNs that functions refer to: secrets that may live outside of the template. */
+  readonly referred?: readonly string[];
+  /** Values by `secretVariable`; they come before all others. @default - none */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   readonly account: string;
   readonly region: string;
 }
@@ -24,13 +29,14 @@ export class SecretStore {
 
   constructor(stacks: readonly Stack[], options: SecretStoreOptions) {
     const given = new Map(Object.entries(options.values));
+    const fromEnvironment = (name: string): string | undefined => options.environment?.[secretVariable(name)];
     for (const resource of stacks.flatMap((stack) => stack.ofType('AWS::SecretsManager::Secret'))) {
       const arn = resource.ref;
       const name = nameOf(arn);
       this.#secrets.push({
         arn,
         name,
-        value: given.get(name) ?? given.get(arn) ?? templateValue(resource, options.seed),
+        value: fromEnvironment(name) ?? given.get(name) ?? given.get(arn) ?? templateValue(resource, options.seed),
       });
       given.delete(name);
       given.delete(arn);
@@ -39,7 +45,11 @@ export class SecretStore {
       const arn = id.startsWith('arn:')
         ? id
         : `arn:aws:secretsmanager:${options.region}:${options.account}:secret:${id}`;
-      this.#secrets.push({ arn, name: nameOf(arn), value });
+      this.#secrets.push({ arn, name: nameOf(arn), value: fromEnvironment(nameOf(arn)) ?? value });
+    }
+    for (const arn of options.referred ?? []) {
+      const value = this.find(arn) === undefined ? fromEnvironment(nameOf(arn)) : undefined;
+      if (value !== undefined) this.#secrets.push({ arn, name: nameOf(arn), value });
     }
   }
 

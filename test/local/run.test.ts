@@ -69,7 +69,7 @@ describe('an assembly', () => {
 
   test('says what is not stood in for, and which secrets have no value', () => {
     expect(run.gaps).toContainEqual({
-      type: 'AWS::SQS::Queue',
+      what: 'AWS::SQS::Queue',
       count: 1,
       meaning: 'nothing stands in for it: it is as if it were not there',
     });

@@ -152,10 +152,11 @@ test('physical ids are the same in every run, and differ between resources', () 
   expect(refs[0]).toMatch(/^[a-z0-9]{10}$/);
 });
 
-test('resources that nothing stands in for are listed with their number and meaning', () => {
+test('resources that nothing stands in for, and properties without effect, are listed with their number and meaning', () => {
   const stack = stackOf({
     Resources: {
-      F: { Type: 'AWS::Lambda::Function' },
+      F: { Type: 'AWS::Lambda::Function', Properties: { VpcConfig: { SubnetIds: [{ Ref: 'Unknown' }] } } },
+      S: { Type: 'AWS::ApiGateway::Stage', Properties: { TracingEnabled: false } },
       Q1: { Type: 'AWS::SQS::Queue' },
       Q2: { Type: 'AWS::SQS::Queue' },
       W: { Type: 'AWS::WAFv2::WebACLAssociation' },
@@ -163,7 +164,8 @@ test('resources that nothing stands in for are listed with their number and mean
     },
   });
   expect(gapsOf([stack])).toEqual([
-    { type: 'AWS::SQS::Queue', count: 2, meaning: 'nothing stands in for it: it is as if it were not there' },
-    { type: 'AWS::WAFv2::WebACLAssociation', count: 1, meaning: 'no web ACL filters requests' },
+    { what: 'AWS::Lambda::Function VpcConfig', count: 1, meaning: "the code runs in this machine's network" },
+    { what: 'AWS::SQS::Queue', count: 2, meaning: 'nothing stands in for it: it is as if it were not there' },
+    { what: 'AWS::WAFv2::WebACLAssociation', count: 1, meaning: 'no web ACL filters requests' },
   ]);
 });

@@ -118,6 +118,16 @@ describe("AWS's own client gets", () => {
   });
 });
 
+test('an environment variable gives a secret its value, whether the template has it or not', () => {
+  const outside = 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:team/Provider-Key';
+  const environment = { SECRET_FIXED: 'from env', SECRET_TEAM_PROVIDER_KEY: 'sk', SECRET_IMPORTED_KEY: 'new' };
+  const given = new SecretStore([stack], { ...settings, environment, referred: [outside] });
+  expect(given.find('fixed')?.value).toBe('from env');
+  expect(given.find(outside)?.value).toBe('sk');
+  expect(given.find('imported/key')?.value).toBe('new');
+  expect(given.find('overridden')?.value).toBe('mine');
+});
+
 test.each([
   ['secretsmanager:fixed:SecretString', 'value'],
   ['secretsmanager:fixed', 'value'],
