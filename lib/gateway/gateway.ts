@@ -236,6 +236,13 @@ export class Gateway extends Construct {
     const names = this.consumers.map((consumer) => consumer.consumerName);
     const twice = names.find((name, index) => names.indexOf(name) !== index);
     if (twice !== undefined) problems.push(`two consumers of one gateway have the name "${twice}"`);
+    const keys = this.consumers.map((consumer) => consumer.apiKey.keyId);
+    const shared = keys.find((key, index) => keys.indexOf(key) !== index);
+    if (shared !== undefined) {
+      problems.push(
+        `two consumers of one gateway have the API key "${shared}": a key has one tier, and stands for one`,
+      );
+    }
     const tooLarge = environmentProblem(this.handler);
     if (tooLarge !== undefined) problems.push(tooLarge);
     return problems;

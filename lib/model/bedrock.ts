@@ -12,9 +12,9 @@ export enum BedrockJsonSchema {
 export enum BedrockReasoning {
   /** Not at all: a request with it goes to another backend or is refused. */
   NONE = 'none',
-  /** As a budget of thinking tokens (Claude). */
+  /** As a budget of thinking tokens (Claude up to 4.5). */
   ANTHROPIC_BUDGET = 'anthropic-budget',
-  /** As it is (OpenAI's open-weight models). */
+  /** As an effort (Claude from 4.6 on, Nova 2, OpenAI's open-weight models). */
   EFFORT = 'effort',
 }
 

@@ -105,6 +105,8 @@ export interface BedrockBackendConfig extends BackendBase {
   readonly kind: 'bedrock';
   /** A foundation model's id, an inference profile's id or its ARN: Converse's `modelId`. */
   readonly modelId: ConfigString;
+  /** The foundation model, where `modelId` doesn't say it: an application inference profile's ARN, a custom model's. */
+  readonly foundationModelId?: string;
   /** Region to call; the function's own when absent. */
   readonly region?: string;
   readonly guardrail?: {

@@ -113,6 +113,9 @@ describe('a foundation model', () => {
 
   test.each([
     ['anthropic.claude-sonnet-4-5-20250929-v1:0', { jsonSchema: 'output-config', reasoning: 'anthropic-budget' }],
+    ['anthropic.claude-opus-4-6-v1', { jsonSchema: 'output-config', reasoning: 'effort' }],
+    ['anthropic.claude-haiku-5-5', { jsonSchema: 'output-config', reasoning: 'effort' }],
+    ['amazon.nova-2-lite-v1:0', { reasoning: 'effort', images: true, tools: true }],
     ['anthropic.claude-3-7-sonnet-20250219-v1:0', { jsonSchema: 'tool', reasoning: 'anthropic-budget', images: true }],
     ['anthropic.claude-3-5-haiku-20241022-v1:0', { images: false, tools: true }],
     ['amazon.nova-micro-v1:0', { images: false, tools: true }],
@@ -174,7 +177,12 @@ describe('an inference profile', () => {
     const { invoke, backend } = withBackend(arn, { foundationModelId: 'amazon.nova-lite-v1:0', region: 'eu-west-1' });
     expect(arns(invoke[0])).toEqual([arn]);
     expect(arns(invoke[1])).toEqual(['arn:{AWS::Partition}:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0']);
-    expect(backend).toMatchObject({ modelId: arn, price: { input: 0.06 }, id: 'bedrock-amazon-nova-lite-v1-0' });
+    expect(backend).toMatchObject({
+      modelId: arn,
+      foundationModelId: 'amazon.nova-lite-v1:0',
+      price: { input: 0.06 },
+      id: 'bedrock-amazon-nova-lite-v1-0',
+    });
   });
 
   test('that is known only at deploy is handed over in an environment variable', () => {

@@ -25,7 +25,7 @@ test('a server on this machine needs no price and no key', () => {
   const { backend, environment, template } = withBackend(() => Backend.openAiCompatible('http://127.0.0.1:8000/v1/'));
   expect(backend).toEqual({
     kind: 'openai-compatible',
-    id: 'openai-compatible-127-0-0-1',
+    id: 'openai-compatible-127-0-0-1-8000',
     price: { input: 0, output: 0, cachedInput: 0, cacheWrite: 0 },
     deadlines: { connectMs: 5000, firstTokenMs: 120_000, betweenTokensMs: 60_000 },
     baseUrl: 'http://127.0.0.1:8000/v1',
@@ -88,7 +88,10 @@ test('an unencrypted URL is taken when it is allowed', () => {
   const { backend } = withBackend(() =>
     Backend.openAiCompatible('http://vllm.internal:8000/v1', { allowHttp: true, price: TokenPrice.free() }),
   );
-  expect(backend).toMatchObject({ baseUrl: 'http://vllm.internal:8000/v1', id: 'openai-compatible-vllm-internal' });
+  expect(backend).toMatchObject({
+    baseUrl: 'http://vllm.internal:8000/v1',
+    id: 'openai-compatible-vllm-internal-8000',
+  });
 });
 
 test.each<[string, string, OpenAiCompatibleBackendOptions, RegExp]>([

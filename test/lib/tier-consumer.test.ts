@@ -142,6 +142,22 @@ describe('Consumer', () => {
     ).toThrow(/two consumers of one gateway have the name "c"/);
   });
 
+  test('two with one key in a gateway are an error', () => {
+    expect(() =>
+      synthesize({}, (stack) => {
+        const tiers = [anyTier(stack, 'a'), anyTier(stack, 'b')];
+        for (const tier of tiers) {
+          Consumer.fromApiKeyAttributes(tier, 'C', {
+            tier,
+            consumerName: `c-${tier.tierName}`,
+            apiKeyId: 'abc1234567',
+          });
+        }
+        return { tiers };
+      }),
+    ).toThrow(/two consumers of one gateway have the API key "abc1234567"/);
+  });
+
   test('as many as fit the environment of a function are taken, one more is an error with the remedy', () => {
     const withConsumers = (count: number) =>
       synthesize({}, (stack) => {

@@ -45,7 +45,7 @@ export function reasoningFields(request: ChatCompletionRequest, config: BedrockC
     return budget === undefined ? {} : { thinking: { type: 'enabled', budget_tokens: budget } };
   }
   const atLeastLow = effort === 'minimal' ? 'low' : effort;
-  switch (modelFamily(config.modelId)) {
+  switch (modelFamily(config.foundationModelId ?? config.modelId)) {
     case 'anthropic':
       return { thinking: { type: 'adaptive' }, output_config: { effort: atLeastLow } };
     case 'nova':

@@ -26,7 +26,9 @@ export function toConverse(call: Omit<BackendCall, 'signal'>, config: BedrockCon
     withReasoning: Object.keys(extra).length > 0,
   });
   const plain = { toolConfig, system: conversation.system.map((text) => ({ text })), turns: conversation.turns };
-  const prompt = config.promptCaching ? withCachePoints(plain, modelFamily(config.modelId)) : plain;
+  const prompt = config.promptCaching
+    ? withCachePoints(plain, modelFamily(config.foundationModelId ?? config.modelId))
+    : plain;
   const inferenceConfig = toInferenceConfig(request);
   const outputConfig = toOutputConfig(request, config);
   return {

@@ -7,7 +7,7 @@ export type ModelFamily = 'anthropic' | 'nova' | 'openai' | 'other';
 
 /**
  * Ids, inference profiles (`us.anthropic.…`) and ARNs of both carry the provider's name. An application inference
- * profile's ARN doesn't: it counts as `other`, and what only one family has is left out.
+ * profile's ARN doesn't: there the config's `foundationModelId` says it. `other` gets nothing that only one family has.
  */
 export function modelFamily(modelId: string): ModelFamily {
   if (/(^|[./])anthropic\./.test(modelId)) return 'anthropic';

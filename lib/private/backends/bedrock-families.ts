@@ -17,13 +17,13 @@ const UNKNOWN: BedrockFeatures = { jsonSchema: 'tool', images: true, tools: true
  * (tools: the column "streaming tool use"). Output config: https://docs.aws.amazon.com/bedrock/latest/userguide/structured-output.html
  */
 const FAMILIES: ReadonlyArray<readonly [pattern: RegExp, features: Partial<BedrockFeatures>]> = [
-  [
-    /^anthropic\.claude-(haiku|sonnet|opus)-(4-[5-9]|[5-9])/,
-    { jsonSchema: 'output-config', reasoning: 'anthropic-budget' },
-  ],
+  // From 4.6 on thinking is adaptive: it takes an effort, and budgets are on their way out.
+  [/^anthropic\.claude-(haiku|sonnet|opus)-(4-[6-9]|[5-9])/, { jsonSchema: 'output-config', reasoning: 'effort' }],
+  [/^anthropic\.claude-(haiku|sonnet|opus)-4-5/, { jsonSchema: 'output-config', reasoning: 'anthropic-budget' }],
   [/^anthropic\.claude-((haiku|sonnet|opus)-4|3-7)/, { reasoning: 'anthropic-budget' }],
   [/^anthropic\.claude-3-5-haiku/, { images: false }],
   [/^anthropic\.claude-(v2|instant)/, { images: false, tools: false }],
+  [/^amazon\.nova-2-(?!.*sonic)/, { reasoning: 'effort' }],
   [/^amazon\.nova-(micro|.*sonic)/, { images: false }],
   [/^amazon\.titan-text/, { images: false, tools: false }],
   [/^openai\.gpt-oss/, { reasoning: 'effort', images: false }],

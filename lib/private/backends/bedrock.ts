@@ -49,6 +49,7 @@ export class BedrockBackend implements IBackend {
       kind: 'bedrock',
       ...commonConfig(this.backendId, this.price, options),
       modelId: deploy.putIfToken('MODEL', this.modelId),
+      ...(options.foundationModelId !== undefined && { foundationModelId: options.foundationModelId }),
       ...(options.region !== undefined && { region: options.region }),
       ...(options.guardrail && {
         guardrail: {

@@ -48,12 +48,12 @@ const VERTEX_UNSUPPORTED = [
 ];
 
 export function openAiCompatible(url: string, options: OpenAiCompatibleBackendOptions): IBackend {
-  const host = hostOf(url, options.allowHttp ?? false);
+  const parsed = parseUrl(url, options.allowHttp ?? false);
   return new OpenAiCompatibleBackend({
     ...options,
     baseUrl: url,
-    id: backendIdOf(options.backendId, 'openai-compatible', host ?? 'endpoint', options.model ?? ''),
-    price: options.price ?? defaultPrice(url, host, options.model),
+    id: backendIdOf(options.backendId, 'openai-compatible', parsed?.host ?? 'endpoint', options.model ?? ''),
+    price: options.price ?? defaultPrice(url, parsed, options.model),
     auth: options.apiKey && {
       type: 'secret',
       secret: options.apiKey,
@@ -200,12 +200,12 @@ function requireModel(model: string): void {
 }
 
 /** A loopback server is the user's own machine, in a local run: nobody is billed. */
-function defaultPrice(url: string, host: string | undefined, model: string | undefined): TokenPrice {
-  if (host !== undefined && isLoopback(host)) return TokenPrice.free();
-  return TokenPrice._lookup({ url: host === undefined ? 'a URL that is not known at synth' : url }, model ?? '');
+function defaultPrice(url: string, parsed: URL | undefined, model: string | undefined): TokenPrice {
+  if (parsed !== undefined && isLoopback(parsed.hostname)) return TokenPrice.free();
+  return TokenPrice._lookup({ url: parsed === undefined ? 'a URL that is not known at synth' : url }, model ?? '');
 }
 
-function hostOf(url: string, allowHttp: boolean): string | undefined {
+function parseUrl(url: string, allowHttp: boolean): URL | undefined {
   if (Token.isUnresolved(url)) return undefined;
   let parsed: URL;
   try {
@@ -229,7 +229,7 @@ function hostOf(url: string, allowHttp: boolean): string | undefined {
       `the URL "${url}" is unencrypted: use https:, or set allowHttp: true if the server is inside your own VPC`,
     );
   }
-  return parsed.hostname;
+  return parsed;
 }
 
 function isLoopback(hostname: string): boolean {
