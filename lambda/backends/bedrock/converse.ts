@@ -5,6 +5,7 @@ import { answerTool } from './answer-tool.ts';
 import { sharedClient } from './client.ts';
 import { Deadline } from './deadline.ts';
 import { toBackendError } from './errors.ts';
+import { inlineRemoteImages } from './remote-images.ts';
 import { toConverse, toConverseStream } from './request.ts';
 import { type AnswerOptions, toFrames } from './response-stream.ts';
 import { toCompletion } from './response-whole.ts';
@@ -16,7 +17,8 @@ export async function complete(config: BedrockConfig, call: BackendCall): Promis
   try {
     // A whole answer has no first token to wait for: the caller's signal ends it.
     const client = sharedClient(config.region, config.deadlines.connectMs);
-    return toCompletion(await client.converse(toConverse(call, config), deadline.signal), answerOptions(config, call));
+    const input = toConverse(await withImages(call, deadline), config);
+    return toCompletion(await client.converse(input, deadline.signal), answerOptions(config, call));
   } catch (error) {
     throw deadline.reason(error) ?? toBackendError(config.id, error);
   } finally {
@@ -28,8 +30,8 @@ export async function stream(config: BedrockConfig, call: BackendCall): Promise<
   const deadline = new Deadline(config.id, call.signal);
   try {
     const client = sharedClient(config.region, config.deadlines.connectMs);
-    const input = toConverseStream(call, config);
     deadline.arm(config.deadlines.firstTokenMs, 'the first token');
+    const input = toConverseStream(await withImages(call, deadline), config);
     const output = await client.converseStream(input, deadline.signal);
     const events = watched(output.stream ?? [], deadline, config.deadlines.betweenTokensMs);
     return { frames: freeing(toFrames(events, answerOptions(config, call)), deadline, config.id) };
@@ -40,10 +42,14 @@ export async function stream(config: BedrockConfig, call: BackendCall): Promise<
   }
 }
 
+async function withImages(call: BackendCall, deadline: Deadline): Promise<BackendCall> {
+  return { ...call, request: await inlineRemoteImages(call.request, { signal: deadline.signal }) };
+}
+
 function answerOptions(config: BedrockConfig, call: BackendCall): AnswerOptions {
   return {
     backend: config.id,
-    modelId: config.modelId,
+    modelId: config.foundationModelId ?? config.modelId,
     id: `chatcmpl-${randomUUID().replaceAll('-', '')}`,
     created: Math.floor(Date.now() / 1000),
     model: call.request.model,

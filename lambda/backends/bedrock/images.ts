@@ -3,7 +3,7 @@ import type { ContentPart, ImagePart } from '../../serving/openai.ts';
 import { RequestProblem } from './request-problem.ts';
 
 /** API reference, Message: at most 20 images a message, each of at most 3.75 MB. */
-const MAX_IMAGE_BYTES = 3.75 * 1024 * 1024;
+export const MAX_IMAGE_BYTES = 3.75 * 1024 * 1024;
 export const MAX_IMAGES_PER_MESSAGE = 20;
 
 type Format = 'png' | 'jpeg' | 'gif' | 'webp';
@@ -15,6 +15,11 @@ export const isDataUrl = (part: ContentPart): boolean => {
   const url = (part as Partial<ImagePart>).image_url?.url;
   return typeof url === 'string' && /^data:/i.test(url);
 };
+
+export function isRemoteImage(part: ContentPart): part is ImagePart {
+  const url = (part as Partial<ImagePart>).image_url?.url;
+  return part.type === 'image_url' && typeof url === 'string' && /^https:/i.test(url);
+}
 
 /** @throws RequestProblem */
 export function toImageBlock(url: string, path: string): ImageBlock {

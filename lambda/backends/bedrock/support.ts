@@ -1,6 +1,6 @@
 import type { ChatCompletionRequest, ChatMessage, ContentPart } from '../../serving/openai.ts';
 import { forcesTool } from './answer-tool.ts';
-import { isDataUrl } from './images.ts';
+import { isDataUrl, isRemoteImage } from './images.ts';
 import { thinks } from './reasoning.ts';
 import type { BedrockConfig } from './settings.ts';
 
@@ -105,7 +105,6 @@ function canSend(part: ContentPart, message: ChatMessage, config: BedrockConfig)
   if (part.type === 'text') return true;
   if (part.type === 'refusal') return message.role === 'assistant';
   if (part.type !== 'image_url' || !config.images) return false;
-  // Converse takes bytes. An address is not fetched: a handler that requests what clients name could be pointed at
-  // whatever is reachable from it.
-  return (message.role === 'user' || message.role === 'tool') && isDataUrl(part);
+  // Of addresses, only https is fetched.
+  return (message.role === 'user' || message.role === 'tool') && (isDataUrl(part) || isRemoteImage(part));
 }

@@ -40,8 +40,8 @@ describe('a parameter that Converse has no word for is named', () => {
     expect(unsupported(request)).toBe(parameter);
   });
 
-  test("an image's address: Converse takes bytes only", () => {
-    const image_url = { url: 'https://example.com/cat.png' };
+  test("an image's address without TLS", () => {
+    const image_url = { url: 'http://example.com/cat.png' };
     expect(unsupported(userSays({ type: 'image_url', image_url } as { type: string }))).toBe(
       'messages[0].content[0].image_url',
     );
@@ -61,6 +61,7 @@ describe('a parameter is fine', () => {
     { response_format: { type: 'json_object' } },
     { response_format: jsonSchema },
     userSays({ type: 'image_url', image_url: { url: PNG } } as { type: string }),
+    userSays({ type: 'image_url', image_url: { url: 'https://example.com/cat.png' } } as { type: string }),
   ] as unknown as Partial<ChatCompletionRequest>[])('%j', (request) => {
     expect(unsupported(request)).toBeUndefined();
   });
