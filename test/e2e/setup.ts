@@ -12,6 +12,8 @@ import { startFaultyUpstream } from './faulty-upstream.ts';
 declare module 'vitest' {
   export interface ProvidedContext {
     run: { url: string; keys: Record<'standard' | 'narrow' | 'frugal' | 'slow', string> };
+    /** For tests that start a run of their own. */
+    assembly: { folder: string; secrets: Record<string, string> };
   }
 }
 
@@ -31,7 +33,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
       E2E_FAULTY_URL: faulty.url,
     },
   });
-  const run = await startLocal({ assembly: directory, port: 0, model, secrets: { 'e2e/upstream-key': UPSTREAM_KEY } });
+  const secrets = { 'e2e/upstream-key': UPSTREAM_KEY };
+  const run = await startLocal({ assembly: directory, port: 0, model, secrets });
+  project.provide('assembly', { folder: directory, secrets });
   project.provide('run', { url: run.url, keys: run.keys as never });
   return async () => {
     await run.close();
