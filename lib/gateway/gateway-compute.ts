@@ -1,4 +1,4 @@
-import { Token, Validations } from 'aws-cdk-lib';
+import { Token } from 'aws-cdk-lib';
 import type { InstanceType } from 'aws-cdk-lib/aws-ec2';
 import { type ISecurityGroup, type IVpc, SecurityGroup, type SubnetSelection } from 'aws-cdk-lib/aws-ec2';
 import {
@@ -10,6 +10,7 @@ import {
   type Function as LambdaFunction,
 } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
+import { acknowledgeManagedPolicy } from '../private/acknowledge';
 import type { ComputeFunctionProps } from '../private/compute-function-props';
 import { requireInteger } from '../private/validation';
 
@@ -260,10 +261,11 @@ class ManagedInstancesCompute extends GatewayCompute {
       maxVCpuCount: options.maxVcpus,
       ...(options.instanceTypes && { instanceTypeFilter: InstanceTypeFilter.allow(options.instanceTypes) }),
     });
-    Validations.of(provider).acknowledge({
-      id: 'AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/AWSLambdaManagedEC2ResourceOperator]',
-      reason: "Lambda's own policy for the instances that it runs on the user's behalf.",
-    });
+    acknowledgeManagedPolicy(
+      provider,
+      'AWSLambdaManagedEC2ResourceOperator',
+      "Lambda's own policy for the instances that it runs on the user's behalf.",
+    );
     provider.addFunction(fn, {
       perExecutionEnvironmentMaxConcurrency: options.maxConcurrency ?? (64 * this.memorySize) / MIB_PER_VCPU,
       executionEnvironmentMemoryGiBPerVCpu: MIB_PER_VCPU / 1024,

@@ -13,6 +13,7 @@ import {
 } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import { acknowledgeManagedPolicy } from './acknowledge';
 
 export interface HandlerFunctionProps {
   readonly description: string;
@@ -45,10 +46,11 @@ export class HandlerFunction extends Construct {
     this.logGroup.grantWrite(role);
     if (props.vpc !== undefined) {
       role.addManagedPolicy(ManagedPolicy.fromAwsManagedPolicyName('service-role/AWSLambdaVPCAccessExecutionRole'));
-      Validations.of(role).acknowledge({
-        id: 'AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole]',
-        reason: "Lambda's own policy for network interfaces, whose ids are not known before they exist.",
-      });
+      acknowledgeManagedPolicy(
+        role,
+        'service-role/AWSLambdaVPCAccessExecutionRole',
+        "Lambda's own policy for network interfaces, whose ids are not known before they exist.",
+      );
     }
     this.function = new LambdaFunction(this, 'Resource', {
       description: props.description,

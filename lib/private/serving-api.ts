@@ -19,6 +19,7 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
 import { ACCESS_LOG_FORMAT } from './access-log';
+import { acknowledgeManagedPolicy } from './acknowledge';
 import { ALLOWED_HEADERS } from './cors';
 import { addGatewayResponses } from './gateway-responses';
 import { chatCompletionRequestSchema } from './handler-assets';
@@ -164,10 +165,11 @@ function chatCompletionModel(scope: Construct, api: RestApi) {
 
 function acknowledge(api: RestApi, props: ServingApiProps): void {
   if (props.cloudWatchRole) {
-    Validations.of(api).acknowledge({
-      id: 'AwsSolutions-IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs]',
-      reason: "API Gateway's own policy for its account-wide logging role, which serves every API of the region.",
-    });
+    acknowledgeManagedPolicy(
+      api,
+      'service-role/AmazonAPIGatewayPushToCloudWatchLogs',
+      "API Gateway's own policy for its account-wide logging role, which serves every API of the region.",
+    );
   }
   Validations.of(api).acknowledge({
     id: 'AwsSolutions-COG4',

@@ -6,7 +6,7 @@ import { GatewayCompute, LlmServingStack, type LlmServingStackProps } from '../.
 
 /** What cdk-nag finds, by rule and resource. */
 function findings(props: LlmServingStackProps, prepare?: (stack: Stack) => LlmServingStackProps): string[] {
-  const app = new App();
+  const app = new App({ context: { '@aws-cdk/core:enablePartitionLiterals': true } });
   const scope = new Stack(app, 'Scope');
   const stack = new LlmServingStack(app, 'Llm', { ...props, ...prepare?.(scope) });
   const report = new AwsSolutionsChecks(app).validateScope(stack);
@@ -30,6 +30,7 @@ interface Variant {
 
 const VARIANTS: readonly Variant[] = [
   { what: 'the managed preset' },
+  { what: 'the managed preset in a region that is known', props: { env: { region: 'eu-west-1' } } },
   { what: 'one without tracing, with CORS', props: { tracing: false, corsOrigins: ['https://app.example.com'] } },
   { what: 'one with a web ACL', props: { webAclArn: 'arn:aws:wafv2:us-east-1:111122223333:regional/webacl/a/b' } },
   {
