@@ -108,7 +108,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       apiKey: definition.apiKeys.find((key) => key.enabled)?.value ?? '',
       keys,
       gaps: gapsOf(stacks),
-      missingSecrets: missingSecrets(stacks, secrets),
+      missingSecrets: options.realAws === true ? [] : missingSecrets(stacks, secrets),
       get pids() {
         return functions.prepared.flatMap((fn) => fn.pids);
       },

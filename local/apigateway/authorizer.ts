@@ -23,6 +23,8 @@ interface Verdict extends Authorization {
   readonly policy: Json;
 }
 
+const MAX_CACHED = 10_000;
+
 /** Asks Lambda authorizers, and keeps what they said by the identity that they were asked about. */
 export class Authorizers {
   readonly #api: RestApiDefinition;
@@ -85,8 +87,17 @@ export class Authorizers {
         ? { type: 'TOKEN', methodArn: arn, authorizationToken: identity[0] ?? '' }
         : { type: 'REQUEST', methodArn: arn, ...requestEvent(this.#api, request, route, {}) };
     const verdict = verdictOf(await this.#answer(authorizer.functionArn, event));
-    if (cached) this.#cache.set(key, { verdict, until: this.#now() + authorizer.cacheSeconds * 1000 });
+    if (cached) this.#keep(key, verdict, authorizer.cacheSeconds);
     return verdict;
+  }
+
+  /** Callers choose the identities: what is over is dropped before there are too many. */
+  #keep(key: string, verdict: Verdict, seconds: number): void {
+    const now = this.#now();
+    if (this.#cache.size >= MAX_CACHED) {
+      for (const [known, { until }] of this.#cache) if (until <= now) this.#cache.delete(known);
+    }
+    if (this.#cache.size < MAX_CACHED) this.#cache.set(key, { verdict, until: now + seconds * 1000 });
   }
 
   async #answer(functionArn: string, event: unknown): Promise<Json> {

@@ -28,6 +28,7 @@ const PROPERTIES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'AWS::Lambda::Function': {
     Architectures: "the code runs on this machine's architecture",
     DeadLetterConfig: 'nothing is sent to the dead-letter queue',
+    FunctionScalingConfig: 'processes are added on demand only',
     FileSystemConfigs: 'no file system is mounted',
     TracingConfig: 'no traces are recorded',
     VpcConfig: "the code runs in this machine's network",
@@ -37,6 +38,12 @@ const PROPERTIES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
 };
 
+/** A network's many parts are listed as one. */
+function unknownType(type: string): [what: string, meaning: string] {
+  if (type.startsWith('AWS::EC2::')) return ['AWS::EC2', "no network is made: the functions run in this machine's"];
+  return [type, 'nothing stands in for it: it is as if it were not there'];
+}
+
 /** What the assembly has and the local run doesn't do. */
 export function gapsOf(stacks: readonly Stack[]): Gap[] {
   const gaps = new Map<string, { count: number; meaning: string }>();
@@ -45,7 +52,7 @@ export function gapsOf(stacks: readonly Stack[]): Gap[] {
   };
   for (const resource of stacks.flatMap((stack) => stack.resources)) {
     const rules = RESOURCE_TYPES[resource.type];
-    if (rules === undefined) add(resource.type, 'nothing stands in for it: it is as if it were not there');
+    if (rules === undefined) add(...unknownType(resource.type));
     if (rules?.standIn === 'differs') add(resource.type, rules.note ?? 'it is simplified');
     for (const [property, meaning] of Object.entries(PROPERTIES[resource.type] ?? {})) {
       if (resource.sets(property)) add(`${resource.type} ${property}`, meaning);

@@ -176,7 +176,7 @@ export function runtimeVariables(options: {
   readonly maxConcurrency?: number;
 }): Record<string, string> {
   return {
-    PATH: process.env.PATH ?? '',
+    PATH: '/usr/local/bin:/usr/bin:/bin',
     LANG: 'en_US.UTF-8',
     TZ: ':UTC',
     _HANDLER: options.handler,

@@ -147,6 +147,27 @@ test('a handler that does not exist fails the invocation', async () => {
   await expect(fn.invoke({})).rejects.toMatchObject({ type: 'Runtime.HandlerNotFound' });
 });
 
+test.runIf(process.platform === 'linux')(
+  'of several invocations in a multi-concurrent environment that runs out of memory all fail, and it is replaced',
+  async () => {
+    const { fn } = functionOf(
+      `export const handler = async (event) => {
+      if (event.bytes) globalThis.kept = Buffer.alloc(event.bytes, 1);
+      await new Promise((r) => setTimeout(r, event.ms ?? 0));
+      return process.pid;
+    };`,
+      { concurrency: 2, memoryMb: 512, environment: { AWS_LAMBDA_NODEJS_WORKER_COUNT: '1' } },
+    );
+    const pid = await json(fn);
+    const outcomes = await Promise.allSettled([json(fn, { bytes: 600e6, ms: 10_000 }), json(fn, { ms: 10_000 })]);
+    expect(outcomes.map((outcome) => outcome.status === 'rejected' && outcome.reason.type)).toEqual([
+      'Runtime.OutOfMemory',
+      'Runtime.OutOfMemory',
+    ]);
+    expect(await json(fn)).not.toBe(pid);
+  },
+);
+
 test('an invocation longer than the time-out fails, and its process is replaced', async () => {
   const { fn } = functionOf(
     `export const handler = async (event) => event.hang ? new Promise((r) => setTimeout(r, 60000)) : process.pid;`,
