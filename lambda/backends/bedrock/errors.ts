@@ -42,6 +42,19 @@ const OPERATORS_FAULT =
   /model identifier is invalid|on-demand throughput isn.t supported|guardrail identifier or version|model version is (legacy|end of life)/i;
 const TOO_LONG = /input is too long|prompt is too long|exceeds? (the )?(maximum )?(context|number of (input )?tokens)/i;
 
+/** Converse's names in its messages, and what clients call these. The first that matches. */
+const PARAMS: readonly (readonly [RegExp, string])[] = [
+  [/toolChoice|tool_choice/, 'tool_choice'],
+  [/toolConfig|tool_config|toolSpec/, 'tools'],
+  [/outputConfig|output_config/, 'response_format'],
+  [/stopSequences|stop_sequences/, 'stop'],
+  [/maxTokens|max_tokens/, 'max_completion_tokens'],
+  [/temperature/, 'temperature'],
+  [/topP|top_p/, 'top_p'],
+  [/thinking|budget_tokens|reasoning/, 'reasoning_effort'],
+  [/messages|conversation|ContentBlock|toolResult|toolUse|image/, 'messages'],
+];
+
 /** What an SDK's error has besides being one. */
 interface ErrorFields {
   readonly name?: string;
@@ -73,7 +86,8 @@ export function toBackendError(backend: string, error: unknown): BackendError {
   if (kind === 'invalid-request' && TOO_LONG.test(message)) {
     return new BackendError(backend, kind, message, { ...options, param: 'messages', code: 'context_length_exceeded' });
   }
-  return new BackendError(backend, kind, message, options);
+  const param = kind === 'invalid-request' ? PARAMS.find(([pattern]) => pattern.test(message))?.[1] : undefined;
+  return new BackendError(backend, kind, message, { ...options, ...(param !== undefined && { param }) });
 }
 
 export const isConnectionError = (error: unknown): boolean =>

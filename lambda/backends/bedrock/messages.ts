@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ContentBlock, Message, ToolResultContentBlock } from '@aws-sdk/client-bedrock-runtime';
-import type { ChatMessage, ContentPart, ImagePart, TextPart, ToolCall } from '../../serving/openai.ts';
+import type { ChatMessage, ContentPart, ImagePart, ToolCall } from '../../serving/openai.ts';
 import { MAX_IMAGES_PER_MESSAGE, toImageBlock } from './images.ts';
 import { toReasoningBlocks } from './reasoning.ts';
 import { RequestProblem } from './request-problem.ts';
@@ -155,7 +155,7 @@ function textOf(message: ChatMessage): string {
 }
 
 function textOfPart(part: ContentPart): string {
-  if (part.type === 'text') return (part as TextPart).text;
-  const refusal = (part as Readonly<Record<string, unknown>>).refusal;
+  const { text, refusal } = part as Readonly<Record<string, unknown>>;
+  if (typeof text === 'string') return text;
   return typeof refusal === 'string' ? refusal : '';
 }

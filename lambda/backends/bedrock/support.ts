@@ -36,7 +36,9 @@ const HONOURED: Readonly<Record<string, Check>> = {
   stop: always,
   tools: (value, _request, config) => config.tools || isEmpty(value, _request, config),
   tool_choice: (value, request, config) =>
-    value === 'none' || value === 'auto' || ((request.tools?.length ?? 0) > 0 && config.tools),
+    value === 'none' ||
+    value === 'auto' ||
+    (config.tools && (request.tools?.length ?? 0) > 0 && (value === 'required' || namesFunction(value))),
   parallel_tool_calls: always,
   response_format: (value, _request, config) => canFormat(value, config),
   reasoning_effort: (value, request, config) =>
@@ -63,6 +65,9 @@ const HONOURED: Readonly<Record<string, Check>> = {
   functions: isEmpty,
   function_call: never,
 };
+
+const namesFunction = (choice: unknown): boolean =>
+  typeof (choice as { function?: { name?: unknown } }).function?.name === 'string';
 
 function canFormat(value: unknown, config: BedrockConfig): boolean {
   const type = (value as { type?: unknown }).type;
@@ -93,6 +98,8 @@ function unsupportedContent(messages: readonly ChatMessage[], config: BedrockCon
   for (const [i, message] of messages.entries()) {
     if (message.role === 'function') return `messages[${i}].role`;
     if (message.audio !== null && message.audio !== undefined) return `messages[${i}].audio`;
+    const call = (message.tool_calls ?? []).findIndex(({ type }) => type !== 'function');
+    if (call >= 0) return `messages[${i}].tool_calls[${call}].type`;
     if (typeof message.content === 'string') continue;
     for (const [j, part] of (message.content ?? []).entries()) {
       if (!canSend(part, message, config)) return `messages[${i}].content[${j}].${part.type}`;

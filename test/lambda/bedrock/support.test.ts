@@ -33,6 +33,12 @@ describe('a parameter that Converse has no word for is named', () => {
     [{ response_format: { type: 'grammar' } }, 'response_format'],
     [{ tools: [{ type: 'custom', custom: { name: 'x' } }] }, 'tools[0].type'],
     [{ tools: [{ type: 'function', function: { name: 'a.b' } }] }, 'tools[0].function.name'],
+    [{ tools: [weatherTool], tool_choice: { type: 'allowed_tools', allowed_tools: {} } }, 'tool_choice'],
+    [{ tool_choice: 'required' }, 'tool_choice'],
+    [
+      { messages: [{ role: 'assistant', tool_calls: [{ id: 'a', type: 'custom', custom: {} }] }] },
+      'messages[0].tool_calls[0].type',
+    ],
     [userSays({ type: 'input_audio' }), 'messages[0].content[0].input_audio'],
     [userSays({ type: 'text' }, { type: 'file' }), 'messages[0].content[1].file'],
     [{ messages: [{ role: 'function', name: 'f', content: 'x' }] }, 'messages[0].role'],

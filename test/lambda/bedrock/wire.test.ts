@@ -188,6 +188,18 @@ describe('an error before the stream', () => {
     });
   });
 
+  test("that the service puts down to the client names the client's parameter", async () => {
+    fault = {
+      type: 'error',
+      name: 'ValidationException',
+      message: "This model doesn't support the toolConfig.toolChoice.any field.",
+    };
+    expect(await errorOf(backend().stream(callOf(chat())))).toMatchObject({
+      kind: 'invalid-request',
+      param: 'tool_choice',
+    });
+  });
+
   test('of translation names the parameter, and nothing is sent', async () => {
     const messages: ChatMessage[] = [{ role: 'tool', content: 'x' }];
     expect(await errorOf(backend().stream(callOf(chat({ messages }))))).toMatchObject({
@@ -318,6 +330,20 @@ describe('a connection', () => {
     setTimeout(() => abort.abort(), 50);
     expect(await errorOf(collect(frames))).toMatchObject({ kind: 'aborted' });
     await until(() => relay.open() === open - 1);
+  });
+
+  test('leaves no timer behind, however the call ended', async () => {
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    await once();
+    const before = timers();
+    await once();
+    await backend().complete(callOf(chat({ max_completion_tokens: 3 })));
+    fault = { type: 'error', name: 'ThrottlingException' };
+    await errorOf(backend().stream(callOf(chat())));
+    fault = { type: 'stall', afterEvents: 4 };
+    const { frames } = await backend().stream(callOf(chat()));
+    await frames[Symbol.asyncIterator]().return?.();
+    expect(timers()).toBeLessThanOrEqual(before);
   });
 
   test('is not even made for a call that was aborted before', async () => {

@@ -99,6 +99,21 @@ describe('the pace', () => {
   });
 });
 
+test('at full speed, others get their turn', async () => {
+  const model = await createTextModel({
+    tokensPerSecond: Number.POSITIVE_INFINITY,
+    timeToFirstTokenMs: 0,
+    answerTokens: 2_000_000,
+  });
+  const abort = new AbortController();
+  setTimeout(() => abort.abort(), 20);
+  let tokens = 0;
+  await expect(async () => {
+    for await (const _ of model.generate(ask('Hi', { stop: [] }), abort.signal)) tokens += 1;
+  }).rejects.toThrow(/abort/i);
+  expect(tokens).toBeGreaterThan(100);
+});
+
 describe('a tool is called', () => {
   test('when the prompt asks for what it does, with what the prompt says', async () => {
     const { calls, end } = await generate(
