@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { ROOT } from './steps.ts';
@@ -14,8 +14,9 @@ export async function buildHandlers(): Promise<void> {
   for (const entry of ENTRIES) {
     const source = join(ROOT, 'lambda', entry, 'index.ts');
     if (!existsSync(source)) throw new Error(`no such entry: ${source}`);
-    const outdir = join(ROOT, 'assets/handlers', entry);
-    rmSync(outdir, { recursive: true, force: true });
+    const target = join(ROOT, 'assets/handlers', entry);
+    // Made aside: a synthesis or a test may be reading the old one.
+    const outdir = `${target}.${process.pid}`;
     await build({
       entryPoints: { index: source },
       outdir,
@@ -37,5 +38,7 @@ export async function buildHandlers(): Promise<void> {
         js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
       },
     });
+    rmSync(target, { recursive: true, force: true });
+    renameSync(outdir, target);
   }
 }
