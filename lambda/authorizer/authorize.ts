@@ -10,9 +10,10 @@ export interface AuthorizerResult {
   readonly principalId: string;
   readonly policyDocument: {
     readonly Version: '2012-10-17';
-    readonly Statement: ReadonlyArray<{ Action: string; Effect: 'Allow'; Resource: string }>;
+    readonly Statement: ReadonlyArray<{ Action: string; Effect: 'Allow' | 'Deny'; Resource: string }>;
   };
-  readonly usageIdentifierKey: string;
+  /** With `Allow` only. */
+  readonly usageIdentifierKey?: string;
 }
 
 /**
@@ -21,28 +22,33 @@ export interface AuthorizerResult {
  */
 const API_KEY = /^[A-Za-z0-9]{20,128}$/;
 
-/** API Gateway answers 401 when the authorizer fails with exactly this message; any other one is a 500. */
-const UNAUTHORIZED = 'Unauthorized';
-
 /**
  * Takes the API key out of `Authorization: Bearer <key>` (what the OpenAI SDKs send) or `x-api-key`, and hands it to
  * API Gateway, which knows whether it exists, is enabled and has quota left: this function knows no keys, and an
- * unknown one costs a caller a 403. When both headers are there `Authorization` decides, and a malformed one isn't
+ * unknown one is its to refuse. When both headers are there `Authorization` decides, and a malformed one isn't
  * rescued by the other: which key pays must not depend on a guess.
+ *
+ * What can't be a key is denied rather than thrown out with API Gateway's 'Unauthorized': anyone can send such requests,
+ * and each would be an error with a stack trace in the function's log and in its metrics. The gateway answers both alike.
  */
 export function authorize(event: AuthorizerEvent): AuthorizerResult {
   const key = presentedKey(event.headers ?? {});
-  if (key === undefined || !API_KEY.test(key)) throw new Error(UNAUTHORIZED);
+  const stage = wholeStage(event.methodArn);
+  if (key === undefined || !API_KEY.test(key)) {
+    return { principalId: 'none', policyDocument: policy('Deny', stage) };
+  }
   return {
     // Goes to access logs: tells two keys apart without telling the key.
     principalId: `key-${createHash('sha256').update(key).digest('hex').slice(0, 16)}`,
-    policyDocument: {
-      Version: '2012-10-17',
-      Statement: [{ Action: 'execute-api:Invoke', Effect: 'Allow', Resource: wholeStage(event.methodArn) }],
-    },
+    policyDocument: policy('Allow', stage),
     usageIdentifierKey: key,
   };
 }
+
+const policy = (effect: 'Allow' | 'Deny', resource: string): AuthorizerResult['policyDocument'] => ({
+  Version: '2012-10-17',
+  Statement: [{ Action: 'execute-api:Invoke', Effect: effect, Resource: resource }],
+});
 
 function presentedKey(headers: Readonly<Record<string, string | undefined>>): string | undefined {
   let apiKey: string | undefined;

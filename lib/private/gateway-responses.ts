@@ -14,12 +14,6 @@ const INVALID_KEY: Answer = {
   type: 'invalid_request_error',
   code: 'invalid_api_key',
 };
-const FORBIDDEN: Answer = {
-  status: 403,
-  message: 'You are not allowed to send this request.',
-  type: 'invalid_request_error',
-  code: 'access_denied',
-};
 const SERVER_ERROR: Answer = {
   status: 500,
   message: 'The server had an error while processing your request. Retry it; name the request id if it persists.',
@@ -44,10 +38,16 @@ const ANSWERS: ReadonlyArray<readonly [type: ResponseType, answer: Answer]> = [
   // 403 at API Gateway. A key that no usage plan of this stage has is answered the same way.
   [ResponseType.INVALID_API_KEY, INVALID_KEY],
   [ResponseType.UNAUTHORIZED, INVALID_KEY],
-  [ResponseType.ACCESS_DENIED, FORBIDDEN],
+  // The authorizer found nothing that could be a key.
+  [ResponseType.ACCESS_DENIED, INVALID_KEY],
   [
     ResponseType.WAF_FILTERED,
-    { ...FORBIDDEN, message: 'The request was blocked by a firewall rule.', code: 'blocked' },
+    {
+      status: 403,
+      message: 'The request was blocked by a firewall rule.',
+      type: 'invalid_request_error',
+      code: 'blocked',
+    },
   ],
   // Signature Version 4 isn't used here: whoever signs sends no key.
   [ResponseType.INVALID_SIGNATURE, INVALID_KEY],

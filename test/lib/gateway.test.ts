@@ -188,7 +188,7 @@ describe('errors of API Gateway itself', () => {
   test.each([
     ['INVALID_API_KEY', '401', 'invalid_request_error', 'invalid_api_key'],
     ['UNAUTHORIZED', '401', 'invalid_request_error', 'invalid_api_key'],
-    ['ACCESS_DENIED', '403', 'invalid_request_error', 'access_denied'],
+    ['ACCESS_DENIED', '401', 'invalid_request_error', 'invalid_api_key'],
     ['WAF_FILTERED', '403', 'invalid_request_error', 'blocked'],
     ['MISSING_AUTHENTICATION_TOKEN', '404', 'invalid_request_error', 'unknown_url'],
     ['RESOURCE_NOT_FOUND', '404', 'invalid_request_error', 'unknown_url'],

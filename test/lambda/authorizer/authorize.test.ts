@@ -18,7 +18,7 @@ describe('the key is taken from', () => {
   });
 });
 
-describe('"Unauthorized", which API Gateway answers with 401, for', () => {
+describe('denied, without an error in the log, for', () => {
   test.each([
     ['no headers at all', null],
     ['neither header', { Accept: '*/*' }],
@@ -31,7 +31,9 @@ describe('"Unauthorized", which API Gateway answers with 401, for', () => {
     ['a key and more', { Authorization: `Bearer ${KEY} ${KEY}` }],
     ['a malformed Authorization beside a sound x-api-key', { Authorization: 'Bearer x', 'x-api-key': KEY }],
   ])('%s', (_, headers) => {
-    expect(() => call(headers)).toThrow(/^Unauthorized$/);
+    const result = call(headers);
+    expect(result.policyDocument.Statement).toMatchObject([{ Effect: 'Deny' }]);
+    expect(result).not.toHaveProperty('usageIdentifierKey');
   });
 });
 
