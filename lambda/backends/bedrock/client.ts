@@ -1,5 +1,7 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import type { Socket } from 'node:net';
 import {
   BedrockRuntimeClient,
   ConverseCommand,
@@ -10,6 +12,7 @@ import {
   type ConverseStreamCommandOutput,
 } from '@aws-sdk/client-bedrock-runtime';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { Exchange } from '../stale-connection.ts';
 import { isConnectionError } from './errors.ts';
 
 export interface ConverseClient {
@@ -22,6 +25,19 @@ export interface ConverseClient {
  * and NAT gateways forget it (after 350 s; load balancers after 60 s by default).
  */
 const MAX_IDLE_MS = 20_000;
+
+/** The SDK doesn't say which connection a call had: the agents note it for the call in whose context they are asked. */
+const calls = new AsyncLocalStorage<{ reused?: Exchange }>();
+
+function notingReuse<Agent extends HttpAgent>(agent: Agent): Agent {
+  const reuse = agent.reuseSocket.bind(agent);
+  agent.reuseSocket = (socket, request) => {
+    const call = calls.getStore();
+    if (call !== undefined) call.reused = new Exchange(socket as Socket);
+    reuse(socket, request);
+  };
+  return agent;
+}
 
 const clients = new Map<string, ConverseClient>();
 
@@ -39,7 +55,10 @@ export function sharedClient(region: string | undefined, connectMs: number): Con
  * it ends a stream whose connection broke as if all were well. Bedrock speaks both.
  */
 function createClient(region: string | undefined, connectMs: number): ConverseClient {
-  const agents = [new HttpAgent({ keepAlive: true }), new HttpsAgent({ keepAlive: true })] as const;
+  const agents = [
+    notingReuse(new HttpAgent({ keepAlive: true })),
+    notingReuse(new HttpsAgent({ keepAlive: true })),
+  ] as const;
   const client = new BedrockRuntimeClient({
     ...(region !== undefined && { region }),
     // The request's path decides about retries and where they go.
@@ -55,23 +74,21 @@ function createClient(region: string | undefined, connectMs: number): ConverseCl
   });
   let lastUsed = Date.now();
 
-  const dropIdleConnections = (): boolean => {
+  const dropIdleConnections = (): void => {
     const idle = agents.flatMap((agent) => Object.values(agent.freeSockets).flatMap((sockets) => sockets ?? []));
     for (const socket of idle) socket.destroy();
-    return idle.length > 0;
   };
-  const hasIdleConnection = (): boolean => agents.some((agent) => Object.keys(agent.freeSockets).length > 0);
 
   /** The wall clock, not a timer: timers stand still while the environment is frozen. */
   const send = async <T>(dispatch: () => Promise<T>): Promise<T> => {
     if (Date.now() - lastUsed > MAX_IDLE_MS) dropIdleConnections();
     lastUsed = Date.now();
-    const mayReuse = hasIdleConnection();
+    const call: { reused?: Exchange } = {};
     try {
-      return await dispatch();
+      return await calls.run(call, dispatch);
     } catch (error) {
-      // Nothing was received, and the connection was an old one: it had died, not the service. Once more on a new one.
-      if (!mayReuse || !isConnectionError(error)) throw error;
+      // The connection had died, not the service. Once more on a new one; the call's own deadlines go on counting.
+      if (!call.reused?.wasStale() || !isConnectionError(error)) throw error;
       dropIdleConnections();
       return await dispatch();
     } finally {

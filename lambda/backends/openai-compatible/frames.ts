@@ -142,7 +142,7 @@ export class FrameStream implements AsyncIterable<Frame>, AsyncIterator<Frame, u
     }
     const { firstTokenMs, betweenTokensMs } = this.#options;
     const [what, ms] = this.#seenOutput ? ['next', betweenTokensMs] : ['first', firstTokenMs];
-    this.#fail(this.#makeError('timeout', `the ${what} token took longer than ${ms} ms`));
+    this.#fail(this.#makeError('timeout', `the ${what} token took longer than ${Math.round(ms)} ms`));
   };
 
   #resume(): void {

@@ -1,6 +1,9 @@
 import { Agent, type IncomingMessage, type RequestOptions, request as requestHttp } from 'node:http';
+import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import type { Readable } from 'node:stream';
 import { BackendError } from '../backend.ts';
+import { Exchange } from '../stale-connection.ts';
 
 export interface HttpCall {
   readonly backend: string;
@@ -53,10 +56,13 @@ function post(request: Request, base: RequestOptions, call: HttpCall, isRetry: b
     method: 'POST',
     headers: { ...call.headers, 'content-length': call.body.length },
   });
-  let responded = false;
+  const started = performance.now();
+  let exchange: Exchange | undefined;
   const timers: NodeJS.Timeout[] = [];
   const after = (ms: number, what: string) =>
-    timers.push(setTimeout(() => fail(new BackendError(backend, 'timeout', `${what} took longer than ${ms} ms`)), ms));
+    timers.push(
+      setTimeout(() => fail(new BackendError(backend, 'timeout', `${what} took longer than ${Math.round(ms)} ms`)), ms),
+    );
   const settle = () => {
     for (const timer of timers) clearTimeout(timer);
     signal.removeEventListener('abort', abort);
@@ -68,14 +74,14 @@ function post(request: Request, base: RequestOptions, call: HttpCall, isRetry: b
   };
   const abort = () => fail(new BackendError(backend, 'aborted', 'the request was given up', { cause: signal.reason }));
 
-  outgoing.once('socket', (socket) => {
+  outgoing.once('socket', (socket: Socket) => {
+    if (outgoing.reusedSocket) exchange = new Exchange(socket);
     if (!socket.connecting) return;
     after(call.connectMs, 'connecting');
     const connecting = timers[timers.length - 1];
     socket.once(call.url.protocol === 'https:' ? 'secureConnect' : 'connect', () => clearTimeout(connecting));
   });
   outgoing.once('response', (incoming) => {
-    responded = true;
     settle();
     decoded(incoming, backend).then(
       (body) => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, body }),
@@ -87,8 +93,9 @@ function post(request: Request, base: RequestOptions, call: HttpCall, isRetry: b
   });
   outgoing.on('error', (cause: NodeJS.ErrnoException) => {
     settle();
-    if (outgoing.reusedSocket && cause.code === 'ECONNRESET' && !signal.aborted && !isRetry && !responded) {
-      resolve(post(request, base, call, true));
+    if (exchange?.wasStale() && cause.code === 'ECONNRESET' && !signal.aborted && !isRetry) {
+      const leftMs = call.headersMs && Math.max(1, call.headersMs - (performance.now() - started));
+      resolve(post(request, base, { ...call, headersMs: leftMs }, true));
     } else {
       reject(new BackendError(backend, 'connection', `connection failed: ${cause.code ?? cause.message}`, { cause }));
     }
@@ -130,15 +137,24 @@ async function decoded(incoming: IncomingMessage, backend: string): Promise<Read
   return decoder as unknown as Readable;
 }
 
-/** @throws BackendError when it is larger than the limit, or breaks off */
+/**
+ * @param withinMs from now; without it only the signal bounds it
+ * @throws BackendError when it is larger than the limit, takes longer, or breaks off
+ */
 export async function readBody(
   backend: string,
   response: HttpResponse,
   maxBytes: number,
   signal: AbortSignal,
+  withinMs?: number,
 ): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
+  const late = () =>
+    response.body.destroy(
+      new BackendError(backend, 'timeout', 'the response did not end in the time for a first token'),
+    );
+  const timer = withinMs === undefined ? undefined : setTimeout(late, withinMs);
   const abort = () => response.body.destroy();
   if (signal.aborted) abort();
   signal.addEventListener('abort', abort, { once: true });
@@ -155,6 +171,7 @@ export async function readBody(
     if (signal.aborted) throw new BackendError(backend, 'aborted', 'the request was given up', { cause });
     throw new BackendError(backend, 'connection', 'the response broke off', { cause });
   } finally {
+    clearTimeout(timer);
     signal.removeEventListener('abort', abort);
   }
 }

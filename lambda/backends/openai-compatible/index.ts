@@ -24,7 +24,9 @@ export async function createOpenAiCompatibleBackend(
   const http = await createHttpClient(url);
   const { id, deadlines } = config;
 
-  async function send(call: BackendCall, stream: boolean, isRetry = false): Promise<HttpResponse> {
+  /** @param firstToken what is left of the time to the first token; a whole answer has none */
+  async function send(call: BackendCall, firstToken?: Countdown, isRetry = false): Promise<HttpResponse> {
+    const stream = firstToken !== undefined;
     const response = await http.post({
       backend: id,
       url,
@@ -40,14 +42,14 @@ export async function createOpenAiCompatibleBackend(
       body: wireRequest(call.request, config, stream),
       connectMs: deadlines.connectMs,
       // A whole answer's headers come when it is finished: only the request's own deadline holds.
-      headersMs: stream ? deadlines.firstTokenMs : undefined,
+      headersMs: firstToken?.leftMs,
       signal: call.signal,
     });
     if (response.status === 200) return response;
     const error = errorFromResponse(id, response.status, await errorBody(response, call.signal), response.headers);
     if (response.status === 401 && credentials !== undefined && !isRetry) {
       credentials.invalidate();
-      return send(call, stream, true);
+      return send(call, firstToken, true);
     }
     throw error;
   }
@@ -69,25 +71,26 @@ export async function createOpenAiCompatibleBackend(
       config.unsupportedParameters.find((name) => !ATTRIBUTION_PARAMETERS.includes(name) && asksFor(request, name)),
 
     async stream(call): Promise<StreamedAnswer> {
-      const start = performance.now();
-      const response = await send(call, true);
+      const firstToken = new Countdown(deadlines.firstTokenMs);
+      const response = await send(call, firstToken);
       const type = mediaType(response);
       if (type === 'text/event-stream') {
-        const firstTokenMs = Math.max(1, deadlines.firstTokenMs - (performance.now() - start));
         const { betweenTokensMs } = deadlines;
-        return {
-          frames: new FrameStream(response.body, { backend: id, firstTokenMs, betweenTokensMs, signal: call.signal }),
-        };
+        const { signal } = call;
+        const options = { backend: id, firstTokenMs: firstToken.leftMs, betweenTokensMs, signal };
+        return { frames: new FrameStream(response.body, options) };
       }
       if (type === 'application/json') {
-        const whole = parseWholeAnswer(id, await readBody(id, response, MAX_WHOLE_BYTES, call.signal));
+        // Its first token is its last: it comes in the time for one, or another backend is asked.
+        const body = await readBody(id, response, MAX_WHOLE_BYTES, call.signal, firstToken.leftMs);
+        const whole = parseWholeAnswer(id, body);
         return { frames: iterate(framesOfWhole(whole)) };
       }
       throw wrongType(response, type);
     },
 
     async complete(call): Promise<WholeAnswer> {
-      const response = await send(call, false);
+      const response = await send(call);
       const type = mediaType(response);
       if (type !== 'application/json') throw wrongType(response, type);
       return parseWholeAnswer(id, await readBody(id, response, MAX_WHOLE_BYTES, call.signal));
@@ -102,6 +105,19 @@ export async function createOpenAiCompatibleBackend(
 
 const mediaType = (response: HttpResponse): string =>
   (response.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+
+class Countdown {
+  readonly #end: number;
+
+  constructor(ms: number) {
+    this.#end = performance.now() + ms;
+  }
+
+  /** At least 1, which ends at once. */
+  get leftMs(): number {
+    return Math.max(1, this.#end - performance.now());
+  }
+}
 
 async function* iterate<T>(items: Iterable<T>): AsyncGenerator<T> {
   yield* items;
