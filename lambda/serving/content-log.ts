@@ -1,7 +1,7 @@
 import type { ChatCompletion, ChatMessage } from './openai.ts';
 
-/** CloudWatch Logs refuses an event above 1 MB; half of that leaves room for escapes. */
-const MAX_CHARACTERS = 500_000;
+/** Bytes. CloudWatch Logs refuses an event above 1 MB (1,048,576 bytes); escapes double JSON at most. */
+const MAX_BYTES = 500_000;
 
 /** Prompt and answer of one request, for deployments whose owner asked to have them logged. */
 export class ContentLog {
@@ -15,7 +15,7 @@ export class ContentLog {
   }
 
   addFrame(bytes: Uint8Array): void {
-    if (this.#bytes > MAX_CHARACTERS) return;
+    if (this.#bytes > MAX_BYTES) return;
     this.#bytes += bytes.length;
     this.#frames.push(bytes);
   }
@@ -43,9 +43,14 @@ export class ContentLog {
   }
 }
 
+/** What isn't the event of a chat completion (backends send such, too) is logged as it is. */
 function deltasOf(data: string): unknown[] {
-  const { choices } = JSON.parse(data) as { choices?: ReadonlyArray<{ delta?: unknown }> };
-  return choices?.map(({ delta }) => delta) ?? [];
+  try {
+    const { choices } = JSON.parse(data) as { choices?: ReadonlyArray<{ delta?: unknown }> };
+    return choices?.map(({ delta }) => delta) ?? [];
+  } catch {
+    return [data];
+  }
 }
 
 /** As it is, while it fits: JSON that is cut is only a text. */
@@ -55,5 +60,6 @@ function shortened(value: unknown): unknown {
       ? `${item.slice(0, 40)}... (${item.length})`
       : item,
   );
-  return text.length <= MAX_CHARACTERS / 2 ? JSON.parse(text) : `${text.slice(0, MAX_CHARACTERS / 2)}...`;
+  const bytes = Buffer.from(text);
+  return bytes.length <= MAX_BYTES / 2 ? JSON.parse(text) : `${bytes.subarray(0, MAX_BYTES / 2).toString()}...`;
 }

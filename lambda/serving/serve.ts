@@ -59,12 +59,22 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
       if (record !== undefined) {
         record.durationMs = performance.now() - start;
         record.status = client.status ?? 0;
-        for (const line of settle(record, { namespace: config.metrics.namespace, logContent: config.logContent })) {
-          deps.log(line);
+        try {
+          report(record);
+        } catch (thrown) {
+          internalError(thrown, requestId);
         }
       }
     }
   };
+
+  /** Content, where the owner wants it, has a line of its own, made when the one that counts is out. */
+  function report(record: RequestRecord): void {
+    for (const line of settle(record, { namespace: config.metrics.namespace, logContent: config.logContent })) {
+      deps.log(line);
+    }
+    if (record.content !== undefined) deps.log(record.content.line(record.requestId));
+  }
 
   /** A fault of ours: its place goes to the log, its message (which may hold what it choked on) nowhere. */
   function internalError(thrown: unknown, requestId: string): ApiError {

@@ -38,7 +38,7 @@ export interface SettleOptions {
 
 /**
  * The lines that a chat completion leaves in the log: one for the request, with its metrics, and one for each backend
- * that failed on the way: names and numbers, never content. Content has a line of its own where the owner wants it.
+ * that failed on the way: names and numbers, never content.
  */
 export function settle(record: RequestRecord, options: SettleOptions): string[] {
   const { usage, error } = record;
@@ -94,11 +94,7 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
       values,
     ),
   };
-  return [
-    ...record.failures.map((failure) => failureLine(failure, record, timestamp, options)),
-    JSON.stringify(line),
-    ...(record.content === undefined ? [] : [record.content.line(record.requestId)]),
-  ];
+  return [...record.failures.map((failure) => failureLine(failure, record, timestamp, options)), JSON.stringify(line)];
 }
 
 /** The backend that answered is among those that failed: it broke off in mid-stream. */

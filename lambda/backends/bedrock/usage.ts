@@ -1,6 +1,7 @@
 import type { TokenUsage } from '@aws-sdk/client-bedrock-runtime';
 import type { CompletionUsage } from '../../serving/openai.ts';
 import type { Usage } from '../backend.ts';
+import { tokenCount } from '../usage.ts';
 import { modelFamily } from './settings.ts';
 
 /**
@@ -9,14 +10,14 @@ import { modelFamily } from './settings.ts';
  * maximhq/bifrost, pull request 6942): there they are not added a second time.
  */
 export function toUsage(usage: TokenUsage, modelId: string): Usage {
-  const input = usage.inputTokens ?? 0;
-  const read = usage.cacheReadInputTokens ?? 0;
-  const written = usage.cacheWriteInputTokens ?? 0;
+  const input = tokenCount(usage.inputTokens);
+  const read = tokenCount(usage.cacheReadInputTokens);
+  const written = tokenCount(usage.cacheWriteInputTokens);
   const cached = read + written;
   const countedIn = modelFamily(modelId) === 'openai' && input >= cached;
   return {
     inputTokens: countedIn ? input : input + cached,
-    outputTokens: usage.outputTokens ?? 0,
+    outputTokens: tokenCount(usage.outputTokens),
     cachedInputTokens: read,
     cacheWriteTokens: written,
     // Bedrock counts reasoning as output and doesn't say how much it was.

@@ -1,7 +1,8 @@
-import { BackendError, type Frame } from '../backend.ts';
-import type { SseEvent } from './sse.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { BackendError, type Frame, type Usage } from '../backend.ts';
+import { asEvent, type SseEvent } from './sse.ts';
 import { errorFields, errorFromPayload, tryParse } from './upstream-error.ts';
-import { toUsage } from './usage.ts';
+import { tellable, toUsage } from './usage.ts';
 
 const DONE = Buffer.from('[DONE]');
 // Whole JSON strings: in an answer's own text their quotes are escaped, so that it never looks like one of these.
@@ -38,12 +39,19 @@ export function frameOf(chunk: Record<string, unknown>, bytes: Buffer): Frame {
   const finishReason = choices.map((choice) => choice.finish_reason).findLast((reason) => typeof reason === 'string');
   const usage = toUsage(chunk.usage);
   return {
-    bytes,
+    bytes: usage === undefined ? bytes : withTellable(chunk, usage, bytes),
     output: finishReason !== undefined || choices.some((choice) => hasOutput(choice.delta)),
     usageOnly: usage !== undefined && choices.length === 0,
     ...(typeof finishReason === 'string' ? { finishReason } : {}),
     ...(usage === undefined ? {} : { usage }),
   };
+}
+
+/** Written anew only when its counts can't be. */
+function withTellable(chunk: Record<string, unknown>, usage: Usage, bytes: Buffer): Buffer {
+  const told = tellable(chunk.usage, usage);
+  if (isDeepStrictEqual(told, chunk.usage)) return bytes;
+  return asEvent(Buffer.from(JSON.stringify({ ...chunk, usage: told })));
 }
 
 /** Text, reasoning under whatever name, a refusal, a tool call: anything but the role and empty values. */

@@ -3,18 +3,30 @@ import { BackendError, type Frame, type WholeAnswer } from '../backend.ts';
 import { frameOf } from './classify.ts';
 import { asEvent } from './sse.ts';
 import { errorFields, errorFromPayload, tryParse } from './upstream-error.ts';
-import { toUsage } from './usage.ts';
+import { tellable, toUsage } from './usage.ts';
 
 /** @throws BackendError for an error object under status 200, JSON that was cut, anything that is no chat completion */
 export function parseWholeAnswer(backend: string, body: Buffer): WholeAnswer {
-  const parsed = tryParse(body.toString()) as Partial<ChatCompletion> | null | undefined;
+  const parsed = tryParse(body.toString());
   const error = errorFields(parsed);
   if (error !== undefined) throw errorFromPayload(backend, error);
-  if (typeof parsed !== 'object' || parsed === null || !Array.isArray(parsed.choices) || parsed.choices.length === 0) {
-    throw new BackendError(backend, 'protocol', 'the response is not a chat completion');
-  }
+  if (!isCompletion(parsed)) throw new BackendError(backend, 'protocol', 'the response is not a chat completion');
   const usage = toUsage(parsed.usage);
-  return { completion: parsed as ChatCompletion, ...(usage === undefined ? {} : { usage }) };
+  if (usage === undefined) return { completion: parsed };
+  return { completion: { ...parsed, usage: tellable(parsed.usage, usage) }, usage };
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** As far as this path reads it: at least one choice, each with its message. */
+function isCompletion(value: unknown): value is ChatCompletion {
+  if (!isObject(value) || !Array.isArray(value.choices) || value.choices.length === 0) return false;
+  return value.choices.every((choice) => {
+    if (!isObject(choice) || !isObject(choice.message)) return false;
+    const calls = choice.message.tool_calls ?? [];
+    return Array.isArray(calls) && calls.every(isObject);
+  });
 }
 
 /** A whole answer that came where a stream was asked for, as the stream that it might have been. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { deploy, HELLO, model, openAiBackend, servingConfig } from '../support/serving.ts';
-import { answerText, Upstream } from '../support/upstream.ts';
+import { answerText, chunk, DONE, sse, Upstream } from '../support/upstream.ts';
 
 test('prompts and answers are logged when the owner asks for it, images by their size', async () => {
   const up = await Upstream.start(answerText('the answer'));
@@ -17,4 +17,36 @@ test('prompts and answers are logged when the owner asks for it, images by their
     expect(line).toMatch(/the answer|"the ".*"answer"/);
     expect(line.length).toBeLessThan(2000);
   }
+});
+
+test('an event that is none of a chat completion is logged as it is, and costs no log line', async () => {
+  const up = await Upstream.start((response) => {
+    sse(response).end(
+      `${chunk({ content: 'the answer' })}data: {"not":"json"}x}\n\ndata: {"choices":[null]}\n\n${chunk({}, 'stop')}${DONE}`,
+    );
+  });
+  const { chat, log, requestLog } = deploy(servingConfig([model([openAiBackend(up.url)])], { logContent: true }));
+  await chat({ ...HELLO, stream: true });
+  await up.stop();
+  expect(requestLog()).toHaveLength(1);
+  const [content] = log.filter((line) => line.message === 'content').map((line) => JSON.stringify(line));
+  expect(content).toContain('the answer');
+  expect(content).toContain(JSON.stringify('{"not":"json"}x}'));
+});
+
+test.each([['日本語'], ['"\\']])('a line stays below what CloudWatch takes, whatever is written: %s', async (text) => {
+  const up = await Upstream.start(answerText(text.repeat(200_000)));
+  const config = servingConfig([model([openAiBackend(up.url)])], {
+    logContent: true,
+    limits: { maxRequestBytes: 10_000_000 },
+  });
+  const { chat, lines } = deploy(config);
+  const messages = [{ role: 'user', content: text.repeat(200_000) }];
+  await chat({ ...HELLO, messages });
+  await chat({ ...HELLO, messages, stream: true });
+  await up.stop();
+  const sizes = lines.map((line) => Buffer.byteLength(line));
+  expect(sizes).toHaveLength(4);
+  expect(Math.max(...sizes)).toBeGreaterThan(400_000);
+  expect(Math.max(...sizes)).toBeLessThan(1_048_576);
 });
