@@ -298,6 +298,13 @@ describe('whatever comes', () => {
     );
   });
 
+  test.each(['"\\u"', '"\\u1"', '"\\u12x4"', '"\\u123', '"\\u12', '"\\u'])(
+    'is no JSON where the hexadecimal digits of an escape end: %s',
+    (text) => {
+      expect(() => JSON.parse(text)).toThrow(`at position ${jsonErrorOffset(text)} `);
+    },
+  );
+
   test('is no JSON at the place where V8 says so, where V8 says it', () => {
     const wound = fc
       .tuple(fc.json(), fc.nat(), fc.constantFrom('', ',', '}', ']', ':', '"', '\\', 'x', '\n', '1', '{'))
