@@ -18,7 +18,13 @@ const steps: readonly BuildStep[] = [
   },
   {
     name: 'handlers',
-    inputs: ['lambda', 'lib/private/serving-config.ts', 'scripts/build/handlers.ts', 'package-lock.json'],
+    inputs: [
+      'lambda',
+      'lib/private/serving-config.ts',
+      'scripts/build/handlers.ts',
+      'scripts/build/licenses.ts',
+      'package-lock.json',
+    ],
     outputs: ['assets/handlers/api/index.mjs', 'assets/handlers/authorizer/index.mjs'],
     run: buildHandlers,
   },
