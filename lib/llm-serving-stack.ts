@@ -49,7 +49,7 @@ export interface LlmServingStackProps extends StackProps, GatewayOptions {
   /**
    * What clients may ask for; each with a `modelName`. More can be added with `addModel`.
    *
-   * @default - `nova-lite`: Amazon Nova Lite on Bedrock, and a fixed reply when that fails
+   * @default - `nova-lite`: Amazon Nova Lite on Bedrock
    */
   readonly models?: ModelProps[];
 
@@ -120,16 +120,9 @@ function requirePreset(preset: ServingPreset): void {
   throw new Error(`preset must be one of ${Object.values(ServingPreset).join(', ')}, got "${preset}"`);
 }
 
+/** No static reply behind it: a first deployment that isn't allowed to use the model must not look like success. */
 function defaultModels(): ModelProps[] {
-  return [
-    {
-      modelName: 'nova-lite',
-      backends: [
-        Backend.bedrock('amazon.nova-lite-v1:0'),
-        Backend.staticReply('I am not available right now. Please try again in a few minutes.'),
-      ],
-    },
-  ];
+  return [{ modelName: 'nova-lite', backends: [Backend.bedrock('amazon.nova-lite-v1:0')] }];
 }
 
 function makeTiers(stack: Stack, tiers: readonly TierProps[]): Tier[] {

@@ -52,11 +52,11 @@ describe('LlmServing', () => {
 describe('LlmServingStack', () => {
   const stackOf = (props: LlmServingStackProps = {}) => new LlmServingStack(new App(), 'Llm', props);
 
-  test('serves Nova Lite on Bedrock, with a reply when that fails, and says how to call it', () => {
+  test('serves Nova Lite on Bedrock, with nothing behind it that would hide a failure, and says how to call it', () => {
     const stack = stackOf();
     const { template, config } = read(stack, stack.serving.gateway);
     expect(config.models.map(({ name, backends }) => [name, backends.map(({ kind }) => kind)])).toEqual([
-      ['nova-lite', ['bedrock', 'static-reply']],
+      ['nova-lite', ['bedrock']],
     ]);
     expect(Object.keys(template.toJSON().Outputs).sort()).toEqual(['ApiEndpoint', 'ApiKeyCommand', 'ApiKeyId']);
     template.hasOutput('ApiEndpoint', {
