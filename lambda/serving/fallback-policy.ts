@@ -2,7 +2,8 @@ import type { BackendError, BackendErrorKind } from '../backends/backend.ts';
 import { ApiError } from './errors.ts';
 
 /** Whether the next backend is asked after this one failed. The mechanism is `dispatch`; the choice stands here. */
-export const failsOver = (error: BackendError): boolean => error.kind !== 'invalid-request' && error.kind !== 'aborted';
+export const failsOver = ({ kind, elsewhere }: BackendError): boolean =>
+  kind === 'invalid-request' ? elsewhere : kind !== 'aborted';
 
 /** The answer when every backend failed, the most telling reason first: what a client can act upon. */
 const ANSWERS: ReadonlyArray<readonly [BackendErrorKind, status: number, message: string, code: string]> = [
