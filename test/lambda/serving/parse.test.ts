@@ -117,6 +117,20 @@ describe('a problem names its parameter', () => {
     ],
     [request({ user: 'x'.repeat(600) }), 'user', 'string_above_max_length'],
     [request({ priority: 1 }), 'priority', 'unsupported_parameter'],
+    [request({ logits_processors: ['os.system'] }), 'logits_processors', 'unsupported_parameter'],
+    [request({ lora_path: '/x' }), 'lora_path', 'unsupported_parameter'],
+    [request({ api_base: 'http://x' }), 'api_base', 'unsupported_parameter'],
+    [request({ models: ['dear'] }), 'models', 'unsupported_parameter'],
+    [
+      request({ chat_template_kwargs: { chat_template: 'x' } }),
+      'chat_template_kwargs.chat_template',
+      'unsupported_parameter',
+    ],
+    [
+      request({ messages: [user, { role: 'assistant', tool_calls: [{ id: 'a', type: 'function' }] }] }),
+      'messages[1].tool_calls[0].function',
+      'missing_required_parameter',
+    ],
     [request({ kv_transfer_params: {} }), 'kv_transfer_params', 'unsupported_parameter'],
     [
       '{"model":"m","messages":[{"role":"user","content":"x"}],"__proto__":{"stream":true}}',
