@@ -180,6 +180,7 @@ class LambdaCompute extends GatewayCompute {
   /** @internal */
   public override _functionProps(): ComputeFunctionProps {
     return {
+      functionId: 'Resource',
       memorySize: this.options.memorySizeMiB ?? 512,
       reservedConcurrentExecutions: this.options.reservedConcurrency,
       vpc: this.options.vpc,
@@ -237,7 +238,7 @@ class ManagedInstancesCompute extends GatewayCompute {
 
   /** @internal */
   public override _functionProps(): ComputeFunctionProps {
-    return { memorySize: this.memorySize };
+    return { functionId: 'ManagedInstances', memorySize: this.memorySize };
   }
 
   /**

@@ -17,6 +17,8 @@ import { acknowledgeManagedPolicy } from './acknowledge';
 
 export interface HandlerFunctionProps {
   readonly description: string;
+  /** The id of the function in this construct; one with another id is another function, with the same role and log. */
+  readonly functionId?: string;
   readonly code: Code;
   readonly memorySize: number;
   readonly timeout: Duration;
@@ -52,7 +54,7 @@ export class HandlerFunction extends Construct {
         "Lambda's own policy for network interfaces, whose ids are not known before they exist.",
       );
     }
-    this.function = new LambdaFunction(this, 'Resource', {
+    this.function = new LambdaFunction(this, props.functionId ?? 'Resource', {
       description: props.description,
       code: props.code,
       handler: 'index.handler',

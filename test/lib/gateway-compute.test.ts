@@ -2,13 +2,38 @@ import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { InstanceType, SecurityGroup, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2';
 import { describe, expect, test } from 'vitest';
 import { GatewayCompute, type LambdaComputeOptions, type ManagedInstancesComputeOptions } from '../../lib';
-import { newStack, synthesize } from './fixture.ts';
+import { logicalId, newStack, synthesize } from './fixture.ts';
 
 function integrationUris(template: Template): string[] {
   return Object.values(template.findResources('AWS::ApiGateway::Method')).map(({ Properties }) =>
     JSON.stringify(Properties.Integration.Uri),
   );
 }
+
+describe('a change of compute', () => {
+  const inVpc = (make: (vpc: Vpc) => GatewayCompute) =>
+    synthesize({}, (stack) => ({ compute: make(new Vpc(stack, 'Vpc')) }));
+  const idOf = ({ template }: ReturnType<typeof synthesize>, type: string) => Object.keys(template.findResources(type));
+  const onDemand = inVpc(() => GatewayCompute.lambda());
+  const managed = inVpc((vpc) => GatewayCompute.managedInstances({ vpc }));
+  const warm = inVpc(() => GatewayCompute.lambda({ provisionedConcurrency: 1 }));
+
+  test('to managed instances or from them makes another function, for Lambda refuses to change it', () => {
+    expect(logicalId(managed.stack, managed.gateway)).not.toBe(logicalId(onDemand.stack, onDemand.gateway));
+    expect(logicalId(warm.stack, warm.gateway)).toBe(logicalId(onDemand.stack, onDemand.gateway));
+  });
+
+  test('keeps the log and the role', () => {
+    for (const type of ['AWS::Logs::LogGroup', 'AWS::IAM::Role']) {
+      expect(idOf(managed, type)).toEqual(expect.arrayContaining(idOf(onDemand, type)));
+    }
+  });
+
+  test('deploys the API again, whose stage would go on calling the old function', () => {
+    const deployments = [onDemand, managed, warm].flatMap((of) => idOf(of, 'AWS::ApiGateway::Deployment'));
+    expect(new Set(deployments).size).toBe(3);
+  });
+});
 
 describe('on-demand Lambda', () => {
   test('keeps nothing warm unless told so', () => {

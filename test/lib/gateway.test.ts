@@ -331,6 +331,14 @@ test('takes every prop', () => {
   expect(stack.resolve(gateway.url)).toMatchObject({ 'Fn::Join': ['', ['https://', expect.anything(), '/v1']] });
 });
 
+test('a change of the authorizer cache is deployed, without any feature flag', () => {
+  const deployments = [0, 60, 300].map((seconds) => {
+    const { template } = synthesize({ authorizerCacheTtl: Duration.seconds(seconds) });
+    return Object.keys(template.findResources('AWS::ApiGateway::Deployment'))[0];
+  });
+  expect(new Set(deployments).size).toBe(3);
+});
+
 test('a whole answer never has longer than the request', () => {
   expect(synthesize({ totalTimeout: Duration.seconds(30) }).config.limits.wholeAnswerTimeoutMs).toBe(30_000);
 });
