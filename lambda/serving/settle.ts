@@ -1,6 +1,8 @@
 import type { BackendError, Usage } from '../backends/backend.ts';
 import type { ContentLog } from './content-log.ts';
+import type { ApiError } from './errors.ts';
 import { embeddedMetrics, type MetricValues, NO_VALUE } from './metrics.ts';
+import { redact } from './redact.ts';
 
 /** What is known of a chat completion when it is over, however it ended. */
 export interface RequestRecord {
@@ -27,7 +29,7 @@ export interface RequestRecord {
   /** Only where the owner asked for it. */
   content?: ContentLog;
   /** Why it failed: also in mid-stream, when the status had gone out already. */
-  error?: { readonly status: number; readonly code: string | null };
+  error?: ApiError;
 }
 
 export interface SettleOptions {
@@ -108,7 +110,7 @@ function failureLine(failure: BackendError, record: RequestRecord, timestamp: nu
     request_id: record.requestId,
     kind: failure.kind,
     backend_status: failure.status,
-    backend_code: failure.code?.slice(0, MAX_CODE),
+    backend_code: failure.code === null ? undefined : redact(failure.code, MAX_CODE),
     retry_after_ms: failure.retryAfterMs,
     reason: reasonOf(failure, options.logContent),
     cause: causeOf(failure),
@@ -129,15 +131,10 @@ const MAX_CODE = 100;
  * What may be logged of a failure's message. A backend's own words may quote the prompt (engines quote what they refuse
  * or fail at) or a part of a key: of those only what is about neither.
  */
-function reasonOf({ kind, status, message }: BackendError, logContent: boolean): string | undefined {
-  const short = message.slice(0, MAX_REASON);
-  if (logContent) return short;
-  if (kind === 'invalid-request' || kind === 'server') return undefined;
-  return status === undefined ? short : short.replace(LOOKS_LIKE_A_KEY, '[...]');
+function reasonOf({ kind, message }: BackendError, logContent: boolean): string | undefined {
+  if (!logContent && (kind === 'invalid-request' || kind === 'server')) return undefined;
+  return redact(message, MAX_REASON);
 }
-
-/** Keys of providers are longer, hosts and model names mostly shorter. */
-const LOOKS_LIKE_A_KEY = /[\w*.-]{24,}/g;
 
 /** A system error's code, or a fault's place in our code: its message might hold what it choked on. */
 function causeOf(failure: BackendError): string | undefined {
