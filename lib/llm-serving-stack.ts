@@ -6,6 +6,7 @@ import { Tier, type TierProps } from './gateway/tier';
 import { LlmServing } from './llm-serving';
 import { Backend } from './model/backend';
 import { Model, type ModelProps } from './model/model';
+import { defaultApiName } from './private/names';
 
 /** Where answers come from. */
 export enum ServingPreset {
@@ -81,7 +82,12 @@ export class LlmServingStack extends Stack {
     this.models = new Construct(this, 'Models');
     const tiers = makeTiers(this, props.tiers ?? [{ tierName: 'standard' }]);
     const consumers = makeConsumers(this, tiers, props.consumers);
-    this.serving = new LlmServing(this, 'Serving', { ...props, apiName: props.apiName ?? id, models: [], tiers });
+    this.serving = new LlmServing(this, 'Serving', {
+      ...props,
+      apiName: props.apiName ?? defaultApiName(this),
+      models: [],
+      tiers,
+    });
     for (const model of props.models ?? defaultModels()) this.addModel(model);
     this.addOutputs(consumers);
   }

@@ -17,11 +17,19 @@ export interface GatewayOptions {
   readonly compute?: GatewayCompute;
 
   /**
-   * The API's name in API Gateway.
+   * The API's name in API Gateway, which is also a dimension of its metrics.
    *
-   * @default - the construct's id
+   * @default - unique: the name of an `LlmServingStack`; otherwise that of the stack and the construct's path in it
    */
   readonly apiName?: string;
+
+  /**
+   * The CloudWatch namespace of the metrics of models and tiers: letters, digits and `._/#: -`, at most 255. Gateways
+   * with the same one add up.
+   *
+   * @default - `LlmServing/<apiName>`
+   */
+  readonly metricsNamespace?: string;
 
   /**
    * The stage's name, which is part of the URL where there is no custom domain.

@@ -17,10 +17,10 @@ import { handlerFolder } from '../private/handler-assets';
 import { HandlerFunction } from '../private/handler-function';
 import { limitsConfig } from '../private/limits';
 import { ModelRegistry } from '../private/model-registry';
+import { defaultApiName, metricsNamespace } from '../private/names';
 import { createServingApi } from '../private/serving-api';
 import { ServingCode } from '../private/serving-code';
 import { CONSUMERS_ENV, type ServingConfig } from '../private/serving-config';
-import { METRICS_NAMESPACE } from '../private/serving-metrics';
 import { requireDuration, requireInteger, requireNumber } from '../private/validation';
 import type { IConsumer } from './consumer';
 import { GatewayCompute } from './gateway-compute';
@@ -55,6 +55,7 @@ export class Gateway extends Construct {
 
   private readonly registry: ModelRegistry;
   private readonly ownTiers: Tier[] = [];
+  private readonly metricsNamespace: string;
 
   constructor(scope: Construct, id: string, props: GatewayProps = {}) {
     super(scope, id);
@@ -76,6 +77,8 @@ export class Gateway extends Construct {
     requireFeatures(props.features ?? []);
     const cors = corsConfig(props.corsOrigins);
     const limits = limitsConfig(props);
+    const apiName = props.apiName ?? defaultApiName(this);
+    this.metricsNamespace = metricsNamespace(props.metricsNamespace, apiName);
 
     const compute = props.compute ?? GatewayCompute.lambda();
     const tracing = props.tracing ?? true;
@@ -109,7 +112,7 @@ export class Gateway extends Construct {
     }).function;
 
     const { api, accessLogGroup } = createServingApi(this, {
-      apiName: props.apiName ?? id,
+      apiName,
       stageName,
       target: compute._target(this, this.handler),
       integrationTimeout: FUNCTION_TIMEOUT,
@@ -152,6 +155,7 @@ export class Gateway extends Construct {
   /** Makes a model available, and gives the function the right to call its backends. */
   public addModel(model: Model): void {
     this.registry.add(model);
+    model._addMetricsNamespace(this.metricsNamespace);
   }
 
   /** Lets a tier's consumers in. */
@@ -160,6 +164,7 @@ export class Gateway extends Construct {
       throw new Error(`two tiers of one gateway have the name "${tier.tierName}": give one of them another tierName`);
     }
     this.ownTiers.push(tier);
+    tier._addMetricsNamespace(this.metricsNamespace);
     tier.usagePlan.addApiStage({ api: this.api, stage: this.api.deploymentStage });
   }
 
@@ -205,7 +210,7 @@ export class Gateway extends Construct {
       tiers: this.ownTiers.map((tier) => tier._render((name) => this.registry.nameOf(name) ?? name)),
       features: props.features ?? [],
       limits: rendered.limits,
-      metrics: { namespace: METRICS_NAMESPACE },
+      metrics: { namespace: this.metricsNamespace },
       logContent: props.logContent ?? false,
       ...(rendered.cors && { cors: rendered.cors }),
     };

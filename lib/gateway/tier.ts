@@ -2,7 +2,7 @@ import { Period, UsagePlan } from 'aws-cdk-lib/aws-apigateway';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
 import type { TierConfig } from '../private/serving-config';
-import { servingMetric } from '../private/serving-metrics';
+import { ServingMetrics } from '../private/serving-metrics';
 import { requireInteger, requireName, requireNumber, requireUnique } from '../private/validation';
 import type { IConsumer } from './consumer';
 
@@ -83,11 +83,13 @@ export class Tier extends Construct {
   public readonly maxOutputTokens?: number;
 
   private readonly ownConsumers: IConsumer[] = [];
+  private readonly metrics: ServingMetrics<'tier'>;
 
   constructor(scope: Construct, id: string, props: TierProps = {}) {
     super(scope, id);
     this.tierName = props.tierName ?? id.toLowerCase();
     requireName('tierName', this.tierName);
+    this.metrics = new ServingMetrics('tier', this.tierName);
     const requestsPerSecond = props.requestsPerSecond ?? 10;
     requireNumber('requestsPerSecond', requestsPerSecond, 0.001);
     const burst = props.burst ?? Math.ceil(requestsPerSecond * 2);
@@ -121,27 +123,32 @@ export class Tier extends Construct {
 
   /** Chat completions of its consumers; their sum over 5 minutes unless told otherwise. */
   public metricRequests(options?: MetricOptions): Metric {
-    return servingMetric('tier', this.tierName, 'Requests', options);
+    return this.metrics.metric('Requests', options);
   }
 
   /** Those that failed by a fault of ours or of a backend; their sum over 5 minutes unless told otherwise. */
   public metricErrors(options?: MetricOptions): Metric {
-    return servingMetric('tier', this.tierName, 'Errors', options);
+    return this.metrics.metric('Errors', options);
   }
 
   /** Input tokens, cached ones among them; their sum over 5 minutes unless told otherwise. */
   public metricInputTokens(options?: MetricOptions): Metric {
-    return servingMetric('tier', this.tierName, 'InputTokens', options);
+    return this.metrics.metric('InputTokens', options);
   }
 
   /** Output tokens; their sum over 5 minutes unless told otherwise. */
   public metricOutputTokens(options?: MetricOptions): Metric {
-    return servingMetric('tier', this.tierName, 'OutputTokens', options);
+    return this.metrics.metric('OutputTokens', options);
   }
 
   /** What the answers cost, in USD; the sum over 5 minutes unless told otherwise. */
   public metricCostUsd(options?: MetricOptions): Metric {
-    return servingMetric('tier', this.tierName, 'CostUsd', options);
+    return this.metrics.metric('CostUsd', options);
+  }
+
+  /** @internal */
+  public _addMetricsNamespace(namespace: string): void {
+    this.metrics.addNamespace(namespace);
   }
 
   /** @internal */

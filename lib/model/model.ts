@@ -1,7 +1,7 @@
 import { Token } from 'aws-cdk-lib';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
-import { servingMetric } from '../private/serving-metrics';
+import { ServingMetrics } from '../private/serving-metrics';
 import { requireInteger, requireUnique } from '../private/validation';
 import type { IBackend } from './backend';
 
@@ -72,6 +72,8 @@ export class Model extends Construct {
   /** How many tokens an answer may have. */
   public readonly maxOutputTokens?: number;
 
+  private readonly metrics: ServingMetrics<'model'>;
+
   constructor(scope: Construct, id: string, props: ModelProps) {
     super(scope, id);
     const modelName = props.modelName ?? id.toLowerCase();
@@ -96,6 +98,7 @@ export class Model extends Construct {
     requireInteger('maxOutputTokens', props.maxOutputTokens, 1);
     requireInteger('createdUnixSeconds', props.createdUnixSeconds, 0);
     this.modelName = modelName;
+    this.metrics = new ServingMetrics('model', modelName);
     this.aliases = [...(props.aliases ?? [])];
     this.backends = [...props.backends];
     this.ownedBy = props.ownedBy ?? 'cdk-llm-serving';
@@ -105,51 +108,56 @@ export class Model extends Construct {
 
   /** Chat completions that asked for this model; their sum over 5 minutes unless told otherwise. */
   public metricRequests(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'Requests', options);
+    return this.metrics.metric('Requests', options);
   }
 
   /** Those that failed by a fault of ours or of a backend; their sum over 5 minutes unless told otherwise. */
   public metricErrors(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'Errors', options);
+    return this.metrics.metric('Errors', options);
   }
 
   /** Those that were refused with a 4xx; their sum over 5 minutes unless told otherwise. */
   public metricClientErrors(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'ClientErrors', options);
+    return this.metrics.metric('ClientErrors', options);
   }
 
   /** Backends that failed before one answered; their sum over 5 minutes unless told otherwise. */
   public metricFallbacks(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'Fallbacks', options);
+    return this.metrics.metric('Fallbacks', options);
   }
 
   /** Input tokens, cached ones among them; their sum over 5 minutes unless told otherwise. */
   public metricInputTokens(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'InputTokens', options);
+    return this.metrics.metric('InputTokens', options);
   }
 
   /** Output tokens; their sum over 5 minutes unless told otherwise. */
   public metricOutputTokens(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'OutputTokens', options);
+    return this.metrics.metric('OutputTokens', options);
   }
 
   /** What the answers cost, in USD; the sum over 5 minutes unless told otherwise. */
   public metricCostUsd(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'CostUsd', options);
+    return this.metrics.metric('CostUsd', options);
   }
 
   /** Input tokens from a prompt cache; their sum over 5 minutes unless told otherwise. */
   public metricCachedInputTokens(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'CachedInputTokens', options);
+    return this.metrics.metric('CachedInputTokens', options);
   }
 
   /** Milliseconds to the first token of a stream; the median over 5 minutes unless told otherwise. */
   public metricTimeToFirstToken(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'TimeToFirstToken', options);
+    return this.metrics.metric('TimeToFirstToken', options);
   }
 
   /** Milliseconds to the end of an answer; the median over 5 minutes unless told otherwise. */
   public metricDuration(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'Duration', options);
+    return this.metrics.metric('Duration', options);
+  }
+
+  /** @internal */
+  public _addMetricsNamespace(namespace: string): void {
+    this.metrics.addNamespace(namespace);
   }
 }

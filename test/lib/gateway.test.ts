@@ -155,7 +155,7 @@ describe('with nothing but a model and a tier', () => {
         headersWaitMs: 20_000,
         keepAliveMs: 15_000,
       },
-      metrics: { namespace: 'LlmServing' },
+      metrics: { namespace: 'LlmServing/Test-Gateway' },
       logContent: false,
     });
     expect(config).not.toHaveProperty('cors');

@@ -23,7 +23,7 @@ describe('LlmServing', () => {
     expect(config.tiers).toEqual([{ name: 'standard' }]);
     expect(JSON.stringify(environment.LLM_CONSUMERS)).toContain('=default:standard');
     expect(serving.defaultConsumer?.consumerName).toBe('default');
-    template.hasResourceProperties('AWS::ApiGateway::RestApi', { Name: 'Serving' });
+    template.hasResourceProperties('AWS::ApiGateway::RestApi', { Name: 'Test-Serving' });
   });
 
   test('has the tiers that are given, and no others', () => {
@@ -65,6 +65,13 @@ describe('LlmServingStack', () => {
     const command = JSON.stringify(template.findOutputs('ApiKeyCommand'));
     expect(command).toContain('aws apigateway get-api-key --api-key ');
     expect(command).toContain(' --include-value --query value --output text');
+  });
+
+  test('is named after its stack, in its API and its metrics', () => {
+    const stack = new LlmServingStack(new App(), 'Llm', { stackName: 'prod-llm' });
+    const { template, config } = read(stack, stack.serving.gateway);
+    template.hasResourceProperties('AWS::ApiGateway::RestApi', { Name: 'prod-llm' });
+    expect(config.metrics).toEqual({ namespace: 'LlmServing/prod-llm' });
   });
 
   test('depends on no account, no region and no lookup', () => {

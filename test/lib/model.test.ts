@@ -64,7 +64,6 @@ describe('Model', () => {
   test('has metrics by its name', () => {
     const model = new Model(newStack(), 'Chat', { backends: [REPLY] });
     expect(model.metricTimeToFirstToken()).toMatchObject({
-      namespace: 'LlmServing',
       metricName: 'TimeToFirstToken',
       dimensions: { model: 'chat' },
       statistic: 'p50',

@@ -66,7 +66,6 @@ describe('Tier', () => {
 
   test('has metrics by its name', () => {
     expect(anyTier(newStack()).metricRequests()).toMatchObject({
-      namespace: 'LlmServing',
       metricName: 'Requests',
       dimensions: { tier: 'standard' },
       statistic: 'Sum',
