@@ -12,7 +12,7 @@ import { type BuildStep, runSteps } from './build/steps.ts';
 const steps: readonly BuildStep[] = [
   {
     name: 'schemas',
-    inputs: ['lambda/schema', 'scripts/build/schemas.ts', 'package-lock.json'],
+    inputs: ['lambda/schema', 'scripts/build/schemas.ts', 'scripts/build/gateway-model.ts', 'package-lock.json'],
     outputs: ['assets/schemas', 'lambda/generated'],
     run: buildSchemas,
   },

@@ -63,7 +63,7 @@ describe('with nothing but a model and a tier', () => {
     });
   });
 
-  test('validates chat completions with the schema of the handler, byte for byte', () => {
+  test('validates chat completions with the model that the build made of the schema of the handler', () => {
     const schema = JSON.parse(readFileSync('assets/schemas/chat-completion-request.json', 'utf8'));
     template.hasResourceProperties('AWS::ApiGateway::Model', { ContentType: 'application/json', Schema: schema });
     const [model] = Object.keys(template.findResources('AWS::ApiGateway::Model'));
@@ -99,6 +99,8 @@ describe('with nothing but a model and a tier', () => {
   test('writes an access log with the times of a stream and the id of the key, not the key', () => {
     const [stage] = Object.values(template.findResources('AWS::ApiGateway::Stage'));
     const format = stage?.Properties.AccessLogSetting.Format;
+    // Not escaped: a client could forge fields.
+    expect(format).not.toMatch(/userAgent|\$context\.path\b|\$context\.domainName/);
     expect(JSON.parse(format)).toMatchObject({
       requestId: '$context.requestId',
       apiKeyId: '$context.identity.apiKeyId',
@@ -246,6 +248,7 @@ describe('CORS', () => {
       allowOrigins: ['https://app.example.com'],
       exposeHeaders: expect.arrayContaining(['x-request-id', 'x-llm-backend', 'retry-after']),
     });
+    expect(JSON.stringify(synthesized.config.cors)).not.toContain('x-ratelimit');
     synthesized.template.hasResourceProperties('AWS::ApiGateway::GatewayResponse', {
       ResponseType: 'THROTTLED',
       ResponseParameters: {
