@@ -120,6 +120,6 @@ class ImportedConsumer extends Construct implements IConsumer {
 
 function nameOf(id: string, given: string | undefined): string {
   const name = given ?? id.toLowerCase();
-  requireName('consumerName', name);
+  requireName('consumerName', name, given === undefined);
   return name;
 }

@@ -39,14 +39,15 @@ export interface GatewayOptions {
   readonly stageName?: string;
 
   /**
-   * Requests a second of all consumers together, in the long run.
+   * Requests a second of all consumers together, in the long run, to each route: API Gateway counts a stage's limit by
+   * method.
    *
    * @default 500
    */
   readonly requestsPerSecond?: number;
 
   /**
-   * Requests of all consumers together that may come at once.
+   * Requests of all consumers together to a route that may come at once.
    *
    * @default - twice `requestsPerSecond`
    */
@@ -163,9 +164,10 @@ export interface GatewayOptions {
   readonly logRemovalPolicy?: RemovalPolicy;
 
   /**
-   * The key that the logs are encrypted with.
+   * The key that the logs and the functions' environment variables are encrypted with. A key of this app lets CloudWatch
+   * Logs use it; the policy of an imported one must do so already.
    *
-   * @default - CloudWatch's own
+   * @default - the services' own
    */
   readonly encryptionKey?: IKey;
 

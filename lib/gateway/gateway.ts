@@ -1,4 +1,4 @@
-import { ArnFormat, Aws, Duration, Lazy, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Annotations, ArnFormat, Duration, Lazy, RemovalPolicy, Stack, Token } from 'aws-cdk-lib';
 import { type DomainName, EndpointType, type RestApi, SecurityPolicy } from 'aws-cdk-lib/aws-apigateway';
 import { type Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
@@ -21,7 +21,7 @@ import { defaultApiName, metricsNamespace } from '../private/names';
 import { createServingApi } from '../private/serving-api';
 import { ServingCode } from '../private/serving-code';
 import { CONSUMERS_ENV, type ServingConfig } from '../private/serving-config';
-import { requireDuration, requireInteger, requireNumber } from '../private/validation';
+import { requireBurst, requireDuration, requireKnown } from '../private/validation';
 import type { IConsumer } from './consumer';
 import { GatewayCompute } from './gateway-compute';
 import type { GatewayProps } from './gateway-props';
@@ -60,13 +60,12 @@ export class Gateway extends Construct {
   constructor(scope: Construct, id: string, props: GatewayProps = {}) {
     super(scope, id);
     const stageName = props.stageName ?? 'live';
+    requireKnown('stageName', stageName);
     if (!/^[A-Za-z0-9_]{1,128}$/.test(stageName)) {
       throw new Error(`stageName must be 1–128 letters, digits or "_", got "${stageName}"`);
     }
     const requestsPerSecond = props.requestsPerSecond ?? 500;
-    requireNumber('requestsPerSecond', requestsPerSecond, 0.001);
-    const burst = props.burst ?? Math.ceil(requestsPerSecond * 2);
-    requireInteger('burst', burst, 1);
+    const burst = requireBurst(requestsPerSecond, props.burst);
     const authorizerCacheTtl = props.authorizerCacheTtl ?? Duration.seconds(0);
     requireDuration('authorizerCacheTtl', authorizerCacheTtl, Duration.seconds(0), Duration.hours(1));
     if ((props.domainName === undefined) !== (props.certificate === undefined)) {
@@ -87,7 +86,7 @@ export class Gateway extends Construct {
       logRemovalPolicy: props.logRemovalPolicy ?? RemovalPolicy.DESTROY,
       encryptionKey: props.encryptionKey,
     };
-    if (props.encryptionKey !== undefined) allowLogs(props.encryptionKey, Stack.of(this));
+    if (props.encryptionKey !== undefined) allowLogs(props.encryptionKey, this);
 
     const handler = new HandlerFunction(this, 'Handler', {
       description: 'Serves chat completions',
@@ -155,7 +154,7 @@ export class Gateway extends Construct {
   /** Makes a model available, and gives the function the right to call its backends. */
   public addModel(model: Model): void {
     this.registry.add(model);
-    model._addMetricsNamespace(this.metricsNamespace);
+    model._addedToGateway(this.metricsNamespace);
   }
 
   /** Lets a tier's consumers in. */
@@ -163,8 +162,13 @@ export class Gateway extends Construct {
     if (this.ownTiers.some((other) => other.tierName === tier.tierName)) {
       throw new Error(`two tiers of one gateway have the name "${tier.tierName}": give one of them another tierName`);
     }
+    if (Stack.of(tier) !== Stack.of(this)) {
+      throw new Error(
+        `tier "${tier.tierName}" is in stack ${Stack.of(tier).node.path}, its gateway in ${Stack.of(this).node.path}: each would need the other first, so make the tier in the gateway's stack`,
+      );
+    }
     this.ownTiers.push(tier);
-    tier._addMetricsNamespace(this.metricsNamespace);
+    tier._addedToGateway(this.metricsNamespace);
     tier.usagePlan.addApiStage({ api: this.api, stage: this.api.deploymentStage });
   }
 
@@ -194,7 +198,8 @@ export class Gateway extends Construct {
     if (props.hostedZone !== undefined) {
       const record = {
         zone: props.hostedZone,
-        recordName: props.domainName,
+        // With a dot: the CDK appends the zone's name to what doesn't end in it, and may not know it.
+        recordName: `${props.domainName}.`,
         target: RecordTarget.fromAlias(new ApiGatewayDomain(domain)),
       };
       new ARecord(this, 'AliasIpv4', record);
@@ -255,10 +260,12 @@ export class Gateway extends Construct {
 }
 
 /** CloudWatch Logs encrypts by itself, so the key's policy must let it. */
-function allowLogs(key: IKey, stack: Stack): void {
-  key.addToResourcePolicy(
+function allowLogs(key: IKey, scope: Construct): void {
+  const stack = Stack.of(scope);
+  const principal = `logs.${stack.region}.${stack.urlSuffix}`;
+  const { statementAdded } = key.addToResourcePolicy(
     new PolicyStatement({
-      principals: [new ServicePrincipal(`logs.${Aws.REGION}.amazonaws.com`)],
+      principals: [new ServicePrincipal(principal)],
       actions: ['kms:Encrypt*', 'kms:Decrypt*', 'kms:ReEncrypt*', 'kms:GenerateDataKey*', 'kms:Describe*'],
       resources: ['*'],
       conditions: {
@@ -273,4 +280,10 @@ function allowLogs(key: IKey, stack: Stack): void {
       },
     }),
   );
+  if (!statementAdded) {
+    Annotations.of(scope).addWarningV2(
+      'cdk-llm-serving:keyPolicy',
+      `encryptionKey is not of this app, so its policy is yours to edit: unless it lets ${Token.isUnresolved(stack.region) ? "CloudWatch Logs of the stack's region" : principal} encrypt and decrypt, no log group can be made`,
+    );
+  }
 }

@@ -1,9 +1,10 @@
+import { Annotations, Aspects } from 'aws-cdk-lib';
 import { Period, UsagePlan } from 'aws-cdk-lib/aws-apigateway';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
 import type { TierConfig } from '../private/serving-config';
 import { ServingMetrics } from '../private/serving-metrics';
-import { requireInteger, requireName, requireNumber, requireUnique } from '../private/validation';
+import { requireBurst, requireInteger, requireKnown, requireName, requireUnique } from '../private/validation';
 import type { IConsumer } from './consumer';
 
 /** The time that a request quota counts over. */
@@ -84,16 +85,15 @@ export class Tier extends Construct {
 
   private readonly ownConsumers: IConsumer[] = [];
   private readonly metrics: ServingMetrics<'tier'>;
+  private inGateway = false;
 
   constructor(scope: Construct, id: string, props: TierProps = {}) {
     super(scope, id);
     this.tierName = props.tierName ?? id.toLowerCase();
-    requireName('tierName', this.tierName);
+    requireName('tierName', this.tierName, props.tierName === undefined);
     this.metrics = new ServingMetrics('tier', this.tierName);
     const requestsPerSecond = props.requestsPerSecond ?? 10;
-    requireNumber('requestsPerSecond', requestsPerSecond, 0.001);
-    const burst = props.burst ?? Math.ceil(requestsPerSecond * 2);
-    requireInteger('burst', burst, 1);
+    const burst = requireBurst(requestsPerSecond, props.burst);
     requireInteger('requestQuota', props.requestQuota, 1);
     if (props.quotaPeriod !== undefined && props.requestQuota === undefined) {
       throw new Error('quotaPeriod needs requestQuota: the number of requests in that period');
@@ -104,6 +104,7 @@ export class Tier extends Construct {
       );
     }
     requireUnique('allowedModels', props.allowedModels ?? []);
+    requireKnown('maxOutputTokens', props.maxOutputTokens);
     requireInteger('maxOutputTokens', props.maxOutputTokens, 1);
     this.allowedModels = props.allowedModels && [...props.allowedModels];
     this.maxOutputTokens = props.maxOutputTokens;
@@ -113,6 +114,11 @@ export class Tier extends Construct {
       ...(props.requestQuota !== undefined && {
         quota: { limit: props.requestQuota, period: periodOf(props.quotaPeriod ?? QuotaPeriod.MONTH) },
       }),
+    });
+    Aspects.of(this).add({
+      visit: (node) => {
+        if (node === this) this.warnIfUnused();
+      },
     });
   }
 
@@ -147,8 +153,9 @@ export class Tier extends Construct {
   }
 
   /** @internal */
-  public _addMetricsNamespace(namespace: string): void {
-    this.metrics.addNamespace(namespace);
+  public _addedToGateway(metricsNamespace: string): void {
+    this.inGateway = true;
+    this.metrics.addNamespace(metricsNamespace);
   }
 
   /** @internal */
@@ -164,6 +171,15 @@ export class Tier extends Construct {
       ...(this.allowedModels && { allowedModels: this.allowedModels.map(modelName) }),
       ...(this.maxOutputTokens !== undefined && { maxOutputTokens: this.maxOutputTokens }),
     };
+  }
+
+  /** Warns of keys that nobody can use. Tiers may be added until synthesis. */
+  private warnIfUnused(): void {
+    if (this.inGateway || this.ownConsumers.length === 0) return;
+    Annotations.of(this).addWarningV2(
+      'cdk-llm-serving:tierWithoutGateway',
+      `tier "${this.tierName}" has consumers and is in no gateway, so that their keys are refused: pass it in the gateway's tiers, or call addTier`,
+    );
   }
 }
 

@@ -2,7 +2,7 @@ import { Token } from 'aws-cdk-lib';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
 import { ServingMetrics } from '../private/serving-metrics';
-import { requireInteger, requireUnique } from '../private/validation';
+import { requireInteger, requireKnown, requireUnique } from '../private/validation';
 import type { IBackend } from './backend';
 
 /** `GET /v1/models` says when a model was made. A clock would make every synthesis differ. 2025-01-01T00:00:00Z */
@@ -79,9 +79,10 @@ export class Model extends Construct {
     const modelName = props.modelName ?? id.toLowerCase();
     const names = [modelName, ...(props.aliases ?? [])];
     for (const name of names) {
+      const fromId = name === modelName && props.modelName === undefined;
       if (Token.isUnresolved(name) || !MODEL_NAME.test(name)) {
         throw new Error(
-          `a model's name must be 1–128 letters, digits or "._:/-" and begin with a letter or digit, got "${name}"`,
+          `a model's name must be 1–128 letters, digits or "._:/-" and begin with a letter or digit, got "${name}"${fromId ? ", the construct's id in lower case: pass modelName" : ''}`,
         );
       }
     }
@@ -95,7 +96,9 @@ export class Model extends Construct {
       `the backends of model "${modelName}"`,
       props.backends.map((backend) => backend.backendId),
     );
+    requireKnown('maxOutputTokens', props.maxOutputTokens);
     requireInteger('maxOutputTokens', props.maxOutputTokens, 1);
+    requireKnown('createdUnixSeconds', props.createdUnixSeconds);
     requireInteger('createdUnixSeconds', props.createdUnixSeconds, 0);
     this.modelName = modelName;
     this.metrics = new ServingMetrics('model', modelName);
@@ -157,7 +160,7 @@ export class Model extends Construct {
   }
 
   /** @internal */
-  public _addMetricsNamespace(namespace: string): void {
-    this.metrics.addNamespace(namespace);
+  public _addedToGateway(metricsNamespace: string): void {
+    this.metrics.addNamespace(metricsNamespace);
   }
 }
