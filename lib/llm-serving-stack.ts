@@ -62,12 +62,15 @@ export interface LlmServingStackProps extends StackProps, GatewayOptions {
   readonly tiers?: TierProps[];
 
   /**
-   * Who calls.
+   * Who calls. The first 50 have outputs: the key's id, and the command that prints the key.
    *
    * @default - one, `default`, in the first tier
    */
   readonly consumers?: StackConsumer[];
 }
+
+/** CloudFormation allows 200 outputs of a stack, and each consumer takes two. */
+const MAX_CONSUMERS_WITH_OUTPUTS = 50;
 
 /** A deployable stack around `LlmServing`, with everything in its properties. */
 export class LlmServingStack extends Stack {
@@ -106,9 +109,17 @@ export class LlmServingStack extends Stack {
       value: this.serving.url,
       description: 'base_url of the OpenAI SDKs',
     });
-    for (const [index, [name, keyId]] of [...consumers].entries()) {
+    const suffixes = new Map<string, string>();
+    for (const [name, keyId] of [...consumers].slice(0, MAX_CONSUMERS_WITH_OUTPUTS)) {
       // The first one's outputs have names that scripts can rely on.
-      const suffix = index === 0 ? '' : pascalCase(name);
+      const suffix = suffixes.size === 0 ? '' : pascalCase(name);
+      const other = suffixes.get(suffix);
+      if (other !== undefined) {
+        throw new Error(
+          `consumers "${other}" and "${name}" would have the same outputs, ApiKeyId${suffix}: rename one of them`,
+        );
+      }
+      suffixes.set(suffix, name);
       new CfnOutput(this, `ApiKeyId${suffix}`, { value: keyId, description: `Id of the API key of consumer ${name}` });
       new CfnOutput(this, `ApiKeyCommand${suffix}`, {
         value: `aws apigateway get-api-key --api-key ${keyId} --include-value --query value --output text --region ${this.region}`,
