@@ -41,7 +41,10 @@ export class Gateway extends Construct {
   /** The function that serves requests. */
   public readonly handler: LambdaFunction;
 
-  /** The function that takes the key out of a request's headers. */
+  /**
+   * The function that takes the key out of a request's headers. That there is none is a refusal, not an error: its metric
+   * `Errors` counts failures alone.
+   */
   public readonly authorizer: LambdaFunction;
 
   /** The log of requests as API Gateway saw them. */
@@ -177,7 +180,10 @@ export class Gateway extends Construct {
     return this.api.deploymentStage.metricCount({ statistic: Stats.SUM, ...options });
   }
 
-  /** Answers with a 4xx, by API Gateway or by the handler; their sum over 5 minutes unless told otherwise. */
+  /**
+   * Answers with a 4xx, by API Gateway or by the handler, to requests without a valid key too; their sum over 5 minutes
+   * unless told otherwise.
+   */
   public metricClientErrors(options?: MetricOptions): Metric {
     return this.api.deploymentStage.metricClientError({ statistic: Stats.SUM, ...options });
   }

@@ -126,12 +126,9 @@ function addRoutes(scope: Construct, api: RestApi, props: ServingApiProps): void
   // The CDK writes an empty list as '', where CloudFormation's documentation has nothing.
   const resource = authorizer.node.defaultChild;
   if (!cached && CfnResource.isCfnResource(resource)) resource.addPropertyDeletionOverride('IdentitySource');
-  // A deployment is a snapshot, whose id the CDK makes of the methods: neither of these is in it (the authorizer is with a
-  // feature flag only), so that a change would reach no stage.
-  api.latestDeployment?.addToLogicalId({
-    authorizerCacheSeconds: props.authorizerCacheTtl.toSeconds(),
-    target: props.target.functionArn,
-  });
+  // A deployment is a snapshot, whose id the CDK makes of the methods, integrations included; of the authorizer with a
+  // feature flag only, so that a change would reach no stage.
+  api.latestDeployment?.addToLogicalId({ authorizerCacheSeconds: props.authorizerCacheTtl.toSeconds() });
   const withKey = { apiKeyRequired: true, authorizer };
   const validator = new RequestValidator(scope, 'Validator', {
     restApi: api,
