@@ -1,13 +1,6 @@
 import { Token } from 'aws-cdk-lib';
 import type { InstanceType } from 'aws-cdk-lib/aws-ec2';
-import {
-  type ISecurityGroup,
-  type ISubnet,
-  type IVpc,
-  SecurityGroup,
-  type SubnetSelection,
-  SubnetType,
-} from 'aws-cdk-lib/aws-ec2';
+import { type ISecurityGroup, type ISubnet, type IVpc, SecurityGroup, type SubnetSelection } from 'aws-cdk-lib/aws-ec2';
 import {
   Alias,
   Architecture,
@@ -292,7 +285,7 @@ class ManagedInstancesCompute extends GatewayCompute {
     return fn;
   }
 
-  /** Not the CDK's default, which ends at public subnets: instances there have no public address, and reach nothing. */
+  /** The CDK's default ends at public subnets: instances there have no public address, and reach nothing. */
   private subnets(): ISubnet[] {
     const { vpc, vpcSubnets } = this.options;
     if (vpcSubnets === undefined && vpc.privateSubnets.length === 0) {
@@ -300,7 +293,7 @@ class ManagedInstancesCompute extends GatewayCompute {
         `${vpc.node.path} has no private subnets with a way out, which managed instances run in by default: pass vpcSubnets, and see that VPC endpoints lead to Bedrock, CloudWatch Logs and the backends`,
       );
     }
-    return vpc.selectSubnets(vpcSubnets ?? { subnetType: SubnetType.PRIVATE_WITH_EGRESS }).subnets;
+    return vpc.selectSubnets(vpcSubnets).subnets;
   }
 
   private get minEnvironments(): number {
