@@ -4,6 +4,7 @@ export * from './fleet/gpu-capacity';
 export * from './fleet/model-fleet';
 export * from './fleet/model-weights';
 export * from './fleet/serving-engine';
+export * from './fleet/serving-vpc';
 export * from './gateway/consumer';
 export * from './gateway/gateway';
 export * from './gateway/gateway-compute';

@@ -1,4 +1,4 @@
-import { Duration, RemovalPolicy, type Size } from 'aws-cdk-lib';
+import { Annotations, Duration, RemovalPolicy, type Size } from 'aws-cdk-lib';
 import {
   MathExpression,
   type MathExpressionOptions,
@@ -6,20 +6,12 @@ import {
   type MetricOptions,
   Stats,
 } from 'aws-cdk-lib/aws-cloudwatch';
+import type { Connections, IConnectable, IVpc, SubnetSelection } from 'aws-cdk-lib/aws-ec2';
 import {
-  type Connections,
-  type IConnectable,
-  type IVpc,
-  SecurityGroup,
-  type SubnetSelection,
-} from 'aws-cdk-lib/aws-ec2';
-import {
-  AvailabilityZoneRebalancing,
+  type BaseService,
   Cluster,
   type ContainerImage,
   ContainerInsights,
-  Ec2Service,
-  PlacementStrategy,
   type TaskDefinition,
 } from 'aws-cdk-lib/aws-ecs';
 import type { ApplicationLoadBalancer, ApplicationTargetGroup } from 'aws-cdk-lib/aws-elasticloadbalancingv2';
@@ -32,8 +24,11 @@ import type { EngineBinding } from '../private/fleet/engine-binding';
 import { addTargets, createBalancer } from '../private/fleet/fleet-balancer';
 import { fleetLimits, mostTasks } from '../private/fleet/fleet-limits';
 import { fleetMetric, serviceMetric } from '../private/fleet/fleet-metrics';
+import { createService } from '../private/fleet/fleet-service';
 import { CACHE_FOLDER, createTask } from '../private/fleet/fleet-task';
+import { fitProblem } from '../private/fleet/memory-fit';
 import { acknowledgeKey } from '../private/fleet/nag-reasons';
+import { internetNeed } from '../private/fleet/needs-internet';
 import { addPolicies } from '../private/fleet/scaling-policies';
 import { requireDuration, requireInteger } from '../private/validation';
 import type { FleetScaling } from './fleet-scaling';
@@ -193,7 +188,7 @@ export class ModelFleet extends Construct implements IConnectable {
   public readonly cluster: Cluster;
 
   /** The service. */
-  public readonly service: Ec2Service;
+  public readonly service: BaseService;
 
   /** What a task is made of. */
   public readonly taskDefinition: TaskDefinition;
@@ -264,6 +259,8 @@ export class ModelFleet extends Construct implements IConnectable {
     const [perInstance = 1] = tasksPerInstance(facts, engine.gpus);
     this._taskHourlyUsd = facts.hourlyUsd === undefined ? undefined : facts.hourlyUsd / perInstance;
 
+    this.warn(fitProblem(facts.instances, engine, weights), internetNeed(engine, weights, props));
+
     this.cluster = new Cluster(this, 'Cluster', { vpc: props.vpc, containerInsightsV2: ContainerInsights.ENABLED });
     const capacity = props.capacity._bind({
       scope: new Construct(this, 'Capacity'),
@@ -303,26 +300,15 @@ export class ModelFleet extends Construct implements IConnectable {
     this.loadBalancer = balancer.loadBalancer;
     this.targetGroup = balancer.targetGroup;
     this.connections = balancer.listener.connections;
-    this.service = new Ec2Service(this, 'Service', {
+    this.service = createService(this, {
       cluster: this.cluster,
-      taskDefinition: this.taskDefinition,
+      vpc: props.vpc,
       vpcSubnets: props.vpcSubnets,
-      securityGroups: [
-        new SecurityGroup(this, 'TaskSecurityGroup', {
-          vpc: props.vpc,
-          description: 'Tasks of a fleet: in from the load balancer, everything out',
-        }),
-      ],
-      capacityProviderStrategies: [{ capacityProvider: capacity.capacityProviderName, weight: 1 }],
+      taskDefinition: this.taskDefinition,
+      capacity,
       minHealthyPercent,
       maxHealthyPercent,
-      circuitBreaker: { enable: true, rollback: true },
-      healthCheckGracePeriod: startTimeout,
-      enableECSManagedTags: true,
-      // Moving a task costs the minutes of a load, and GPUs may be in one zone only.
-      availabilityZoneRebalancing: AvailabilityZoneRebalancing.DISABLED,
-      // Instances get empty, so that they can go.
-      ...(capacity.autoScalingGroup && { placementStrategies: [PlacementStrategy.packedByMemory()] }),
+      startTimeout,
     });
     this.service.node.addDependency(balancer.listener);
     addTargets(balancer, this.service, engine);
@@ -397,6 +383,17 @@ export class ModelFleet extends Construct implements IConnectable {
       period: Duration.hours(1),
       usingMetrics: { tasks: this.metricTasks({ period: Duration.hours(1) }) },
     });
+  }
+
+  private warn(fit: string | undefined, needed: string | undefined): void {
+    if (fit !== undefined) Annotations.of(this).addWarningV2('cdk-llm-serving:fleetDoesNotFit', fit);
+    const isolated = this.vpc.privateSubnets.length === 0 && this.vpc.isolatedSubnets.length > 0;
+    if (needed !== undefined && isolated) {
+      Annotations.of(this).addWarningV2(
+        'cdk-llm-serving:fleetNeedsInternet',
+        `fleet "${this.fleetName}" fetches ${needed}, but its VPC has no way to the internet: add a NAT gateway, or use weights in a bucket and images in Amazon ECR`,
+      );
+    }
   }
 
   private get engineMetrics() {

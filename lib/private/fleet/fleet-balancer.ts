@@ -1,6 +1,6 @@
 import { Duration } from 'aws-cdk-lib';
 import { type IVpc, SecurityGroup, type SubnetSelection } from 'aws-cdk-lib/aws-ec2';
-import type { Ec2Service } from 'aws-cdk-lib/aws-ecs';
+import type { BaseService } from 'aws-cdk-lib/aws-ecs';
 import {
   type ApplicationListener,
   ApplicationLoadBalancer,
@@ -92,6 +92,6 @@ export function createBalancer(scope: Construct, props: BalancerProps): FleetBal
 }
 
 /** Also opens the ways between the load balancer and the tasks, and no other. */
-export function addTargets({ targetGroup }: FleetBalancer, service: Ec2Service, engine: EngineBinding): void {
+export function addTargets({ targetGroup }: FleetBalancer, service: BaseService, engine: EngineBinding): void {
   targetGroup.addTarget(service.loadBalancerTarget({ containerName: 'Engine', containerPort: engine.port }));
 }

@@ -47,7 +47,7 @@ export function createTask(scope: Construct, props: TaskProps): TaskDefinition {
   const { engine, capacity, weights } = props;
   const onEc2 = capacity.autoScalingGroup !== undefined;
   const task = new TaskDefinition(scope, 'Task', {
-    compatibility: onEc2 ? Compatibility.EC2 : Compatibility.EC2_AND_MANAGED_INSTANCES,
+    compatibility: onEc2 ? Compatibility.EC2 : Compatibility.MANAGED_INSTANCES,
     networkMode: NetworkMode.AWS_VPC,
     volumes: [{ name: 'cache', ...(capacity.hostCacheFolder && { host: { sourcePath: capacity.hostCacheFolder } }) }],
     ...(!onEc2 && { cpu: '2048', memoryMiB: String(props.memoryReservationMiB) }),

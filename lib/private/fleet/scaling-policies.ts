@@ -5,7 +5,14 @@ import {
   type ScalableTarget,
   StepScalingAction,
 } from 'aws-cdk-lib/aws-applicationautoscaling';
-import { Alarm, ComparisonOperator, type IMetric, type Metric, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import {
+  Alarm,
+  ComparisonOperator,
+  type IMetric,
+  MathExpression,
+  type Metric,
+  TreatMissingData,
+} from 'aws-cdk-lib/aws-cloudwatch';
 import { ApplicationScalingAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import type { BaseService } from 'aws-cdk-lib/aws-ecs';
 import type { Construct } from 'constructs';
@@ -141,7 +148,7 @@ function sleep(scope: Construct, { target, limits, metrics }: Policies): void {
   });
   action.addAdjustment({ adjustment: 0, upperBound: 0 });
   alarm(scope, 'SleepAlarm', {
-    metric: metrics.demand,
+    metric: limits.wakeMetrics.length === 0 ? metrics.demand : sumOf([metrics.demand, ...limits.wakeMetrics]),
     description: 'Nobody has asked for the fleet',
     comparison: ComparisonOperator.LESS_THAN_OR_EQUAL_TO_THRESHOLD,
     threshold: 0,
@@ -149,6 +156,17 @@ function sleep(scope: Construct, { target, limits, metrics }: Policies): void {
     // A metric of requests has no values while there are none.
     missing: TreatMissingData.BREACHING,
   }).addAlarmAction(new ApplicationScalingAction(action));
+}
+
+/** What wakes a fleet also keeps it awake. */
+function sumOf(metrics: readonly IMetric[]): MathExpression {
+  const ids = metrics.map((_, index) => `m${index}`);
+  return new MathExpression({
+    expression: ids.map((id) => `FILL(${id}, 0)`).join(' + '),
+    usingMetrics: Object.fromEntries(metrics.map((metric, index) => [`m${index}`, metric])),
+    // The default would make the metrics' own periods five minutes.
+    period: MINUTE,
+  });
 }
 
 interface AlarmSettings {
