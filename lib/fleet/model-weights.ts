@@ -1,8 +1,10 @@
 import { Token } from 'aws-cdk-lib';
+import { type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { WeightsBinding } from '../private/fleet/engine-binding';
 import { knownSize } from '../private/fleet/model-sizes';
+import { acknowledgeWildcard } from '../private/fleet/nag-reasons';
 import { requireInteger, requireNumber } from '../private/validation';
 
 /** How large a model is: what decides which GPU it fits on. */
@@ -102,12 +104,27 @@ export abstract class ModelWeights {
         source: { type: 's3', uri: bucket.s3UrlForObject(folder) },
         modelName: folder.split('/').at(-1) ?? folder,
         size: options.size,
-        grantRead: (grantee) => bucket.grantRead(grantee, `${folder}/*`),
+        grantRead: (grantee) => grantRead(grantee, bucket, folder),
       }),
     };
   }
 
   private constructor() {}
+}
+
+/** The folder and nothing beside it. */
+function grantRead(grantee: IRole, bucket: IBucket, folder: string): void {
+  const objects = bucket.arnForObjects(`${folder}/*`);
+  grantee.addToPrincipalPolicy(new PolicyStatement({ actions: ['s3:GetObject'], resources: [objects] }));
+  grantee.addToPrincipalPolicy(
+    new PolicyStatement({
+      actions: ['s3:ListBucket'],
+      resources: [bucket.bucketArn],
+      conditions: { StringLike: { 's3:prefix': [folder, `${folder}/*`] } },
+    }),
+  );
+  bucket.encryptionKey?.grantDecrypt(grantee);
+  acknowledgeWildcard(grantee, objects, 'Read only, and the folder of the weights only, whose files have any names.');
 }
 
 function requireSizeOf(size: ModelSize | undefined): void {

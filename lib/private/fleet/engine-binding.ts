@@ -1,5 +1,5 @@
 import type { ContainerImage } from 'aws-cdk-lib/aws-ecs';
-import type { IGrantable } from 'aws-cdk-lib/aws-iam';
+import type { IRole } from 'aws-cdk-lib/aws-iam';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { ModelSize } from '../../fleet/model-weights';
 
@@ -15,7 +15,7 @@ export interface WeightsBinding {
   /** `HF_TOKEN`. */
   readonly token?: ISecret;
   readonly size?: ModelSize;
-  grantRead(grantee: IGrantable): void;
+  grantRead(grantee: IRole): void;
 }
 
 export interface EngineContext {

@@ -1,10 +1,12 @@
 import type { Duration } from 'aws-cdk-lib';
 import { Stack } from 'aws-cdk-lib';
 import {
+  AssetImage,
   Capability,
   Compatibility,
   ContainerDependencyCondition,
   ContainerImage,
+  EcrImage,
   Secret as EcsSecret,
   LinuxParameters,
   LogDrivers,
@@ -19,7 +21,7 @@ import type { CapacityBinding } from './capacity-binding';
 import type { EngineBinding, WeightsBinding } from './engine-binding';
 import { COPY_FOLDER } from './engines/common';
 import { agentConfig, prometheusConfig } from './metrics-agent';
-import { acknowledgeTask } from './nag-reasons';
+import { acknowledgeImagePull, acknowledgeTask } from './nag-reasons';
 
 /** The containers' view of the cache of weights. */
 export const CACHE_FOLDER = '/model-cache';
@@ -60,6 +62,7 @@ export function createTask(scope: Construct, props: TaskProps): TaskDefinition {
   }
   if (engine.metrics !== undefined) addAgent(task, props);
   acknowledgeTask(task);
+  if (needsToken(props)) acknowledgeImagePull(task);
   return task;
 }
 
@@ -137,4 +140,11 @@ function addAgent(task: TaskDefinition, props: TaskProps): void {
     logging: LogDrivers.awsLogs({ logGroup: props.logGroup, streamPrefix: 'agent' }),
   });
   metricsLogGroup.grantWrite(task.taskRole);
+}
+
+/** Whether an image is in a registry of the account: ECS then needs a token of it. */
+function needsToken({ engine, agentImage, copyImage }: TaskProps): boolean {
+  return [engine.image, engine.metrics && agentImage, engine.copyWeights && copyImage].some(
+    (image) => image instanceof EcrImage || image instanceof AssetImage,
+  );
 }
