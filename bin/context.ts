@@ -21,6 +21,7 @@ const tier = fields({
   quotaPeriod: oneOf(Object.values(QuotaPeriod)),
   allowedModels: list(text),
   maxOutputTokens: number,
+  priority: number,
 });
 
 const consumer = fields({ name: text, tier: text, apiKeyId: text });

@@ -43,6 +43,7 @@ describe('the stack of a context', () => {
           quotaPeriod: 'DAY',
           allowedModels: ['chat'],
           maxOutputTokens: 4,
+          priority: 7,
         },
       ],
       consumers: [{ name: 'alice', tier: 'gold', apiKeyId: 'abc1234567' }],
@@ -64,7 +65,7 @@ describe('the stack of a context', () => {
     expect(stack.stackName).toBe('mine');
     expect(config).toMatchObject({
       models: [{ name: 'chat', aliases: ['gpt-4o'], ownedBy: 'me', maxOutputTokens: 9 }],
-      tiers: [{ name: 'gold', allowedModels: ['chat'], maxOutputTokens: 4 }],
+      tiers: [{ name: 'gold', allowedModels: ['chat'], maxOutputTokens: 4, priority: 7 }],
       features: ['search'],
       cors: { allowOrigins: ['https://a.example'] },
       logContent: true,
