@@ -78,9 +78,10 @@ export interface VllmOptions extends EngineOptions {
   readonly maxSequences?: number;
 
   /**
-   * Requests that may wait on a task. More are refused with a 503 at once, so that the next backend gets them.
+   * Requests that a task takes, running or waiting. More are refused with a 503 at once, so that the next backend gets
+   * them.
    *
-   * @default 64
+   * @default 128
    */
   readonly maxQueuedRequests?: number;
 

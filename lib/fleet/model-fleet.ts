@@ -310,7 +310,8 @@ export class ModelFleet extends Construct implements IConnectable {
       maxHealthyPercent,
       startTimeout,
     });
-    this.service.node.addDependency(balancer.listener);
+    // The cluster's link to its capacity provider, too, which the service doesn't refer to.
+    this.service.node.addDependency(balancer.listener, this.cluster);
     addTargets(balancer, this.service, engine);
     if (limits.maxTasks > limits.minTasks || limits.schedules.length > 0) {
       addPolicies(this, {

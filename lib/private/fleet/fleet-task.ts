@@ -27,7 +27,7 @@ import { acknowledgeImagePull, acknowledgeTask } from './nag-reasons';
 export const CACHE_FOLDER = '/model-cache';
 
 const AGENT_IMAGE = 'public.ecr.aws/cloudwatch-agent/cloudwatch-agent:1.300066.1';
-const AWS_CLI_IMAGE = 'public.ecr.aws/aws-cli/aws-cli:2.31.0';
+const AWS_CLI_IMAGE = 'public.ecr.aws/aws-cli/aws-cli:2.36.1';
 
 export interface TaskProps {
   readonly fleetName: string;

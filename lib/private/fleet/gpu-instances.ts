@@ -13,12 +13,12 @@ export interface GpuInstance {
   readonly hourlyUsd?: number;
 }
 
-/** The day of the prices below, read from https://aws.amazon.com/ec2/pricing/on-demand/ (us-east-1, Linux). */
-export const PRICES_AS_OF = '2025-11';
-
 type Row = readonly [type: string, gpus: number, gpuGb: number, memoryGiB: number, vcpus: number, usd?: number];
 
-/** https://docs.aws.amazon.com/ec2/latest/instancetypes/ac.html */
+/**
+ * https://docs.aws.amazon.com/ec2/latest/instancetypes/ac.html; prices as of August 2026,
+ * https://aws.amazon.com/ec2/pricing/on-demand/.
+ */
 const ROWS: readonly Row[] = [
   ['g4dn.xlarge', 1, 16, 16, 4, 0.526],
   ['g4dn.2xlarge', 1, 16, 32, 8, 0.752],
@@ -47,12 +47,12 @@ const ROWS: readonly Row[] = [
   ['g6e.12xlarge', 4, 48, 384, 48, 10.49264],
   ['g6e.24xlarge', 4, 48, 768, 96, 15.06559],
   ['g6e.48xlarge', 8, 48, 1536, 192, 30.13118],
-  ['p4d.24xlarge', 8, 40, 1152, 96],
-  ['p4de.24xlarge', 8, 80, 1152, 96],
+  ['p4d.24xlarge', 8, 40, 1152, 96, 21.957642],
+  ['p4de.24xlarge', 8, 80, 1152, 96, 27.44705],
   ['p5.4xlarge', 1, 80, 256, 16],
   ['p5.48xlarge', 8, 80, 2048, 192, 55.04],
   ['p5e.48xlarge', 8, 141, 2048, 192],
-  ['p5en.48xlarge', 8, 141, 2048, 192],
+  ['p5en.48xlarge', 8, 141, 2048, 192, 63.296],
 ];
 
 const BY_TYPE = new Map<string, GpuInstance>(

@@ -24,7 +24,7 @@ describe('vLLM', () => {
     expect(engine.EntryPoint).toBeUndefined();
     expect(engine.Command?.join(' ')).toBe(
       'Qwen/Qwen3-8B --host 0.0.0.0 --port 8000 --served-model-name Qwen/Qwen3-8B --tensor-parallel-size 1' +
-        ' --max-num-queued-reqs 64 --scheduling-policy priority --enable-prompt-tokens-details' +
+        ' --max-num-queued-reqs 128 --scheduling-policy priority --enable-prompt-tokens-details' +
         ' --enable-request-id-headers --disable-uvicorn-access-log --shutdown-timeout 100',
     );
     expect(engine.Image).toMatch(/^vllm\/vllm-openai:v[\d.]+$/);
@@ -40,7 +40,7 @@ describe('vLLM', () => {
         kvCacheDtype: 'fp8',
         gpuMemoryUtilization: 0.9,
         maxSequences: 32,
-        maxQueuedRequests: 8,
+        maxQueuedRequests: 64,
         maxQueuedTokens: 9000,
         priorityScheduling: false,
         toolCallParser: 'hermes',
@@ -57,7 +57,7 @@ describe('vLLM', () => {
     expect(engine.Command?.join(' ')).toBe(
       'Qwen/Qwen3-8B --host 0.0.0.0 --port 8000 --served-model-name qwen --revision abc --tensor-parallel-size 1' +
         ' --max-model-len 8192 --gpu-memory-utilization 0.9 --quantization fp8 --kv-cache-dtype fp8 --max-num-seqs 32' +
-        ' --max-num-queued-reqs 8 --max-num-queued-tokens 9000 --enable-auto-tool-choice --tool-call-parser hermes' +
+        ' --max-num-queued-reqs 64 --max-num-queued-tokens 9000 --enable-auto-tool-choice --tool-call-parser hermes' +
         ' --reasoning-parser qwen3 --speculative-config {"method":"ngram","num_speculative_tokens":4}' +
         ' --kv-offloading-size 16 --kv-offloading-backend lmcache' +
         ' --kv-transfer-config {"kv_connector":"LMCacheConnectorV1","kv_role":"kv_both"}' +
@@ -225,6 +225,11 @@ test.each<[string, () => unknown, RegExp]>([
   ['half a GPU', () => ServingEngine.vllm({ tensorParallelSize: 0.5 }), /^tensorParallelSize must be a whole number/],
   ['all of the memory', () => ServingEngine.vllm({ gpuMemoryUtilization: 1 }), /^gpuMemoryUtilization must be/],
   ['a queue of nothing', () => ServingEngine.vllm({ maxQueuedRequests: 0 }), /^maxQueuedRequests must be/],
+  [
+    'a queue shorter than what runs',
+    () => ServingEngine.vllm({ maxSequences: 32, maxQueuedRequests: 8 }),
+    /^maxQueuedRequests \(8\) must not be less than maxSequences \(32\)/,
+  ],
   ['a KV cache of int4', () => ServingEngine.vllm({ kvCacheDtype: 'int4' }), /^kvCacheDtype must be auto, fp8/],
   [
     'what is no JSON',

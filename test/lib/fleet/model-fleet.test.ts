@@ -80,6 +80,13 @@ describe('the service', () => {
     template.resourceCountIs('AWS::ApplicationAutoScaling::ScalableTarget', 0);
   });
 
+  test('comes when the cluster knows its capacity provider', () => {
+    const [service] = Object.values(fleetTemplate().template.findResources('AWS::ECS::Service'));
+    const { template } = fleetTemplate();
+    const [association] = Object.keys(template.findResources('AWS::ECS::ClusterCapacityProviderAssociations'));
+    expect(service?.DependsOn).toContain(association);
+  });
+
   test('may replace tasks one after the other on a fixed number of GPUs', () => {
     const { template } = fleetTemplate({
       minHealthyPercent: 0,

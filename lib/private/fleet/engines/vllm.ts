@@ -6,7 +6,10 @@ import type { EngineBinding, EngineContext } from '../engine-binding';
 import { Arguments, OWNED_BY_FLEET } from './arguments';
 import { cacheVariables, imageOf, kvBytes, modelArgument, requireCommon, revisionOf, weightBytes } from './common';
 
-const IMAGE = 'vllm/vllm-openai:v0.32.0';
+const IMAGE = 'vllm/vllm-openai:v0.30.0';
+
+/** Eight times the load that a fleet aims at; vLLM's own limit is none. */
+const MAX_IN_FLIGHT = 128;
 
 /** vLLM's own default. */
 const MEMORY_UTILIZATION = 0.92;
@@ -34,6 +37,11 @@ export class VllmEngine implements IServingEngine {
     requireInteger('maxSequences', options.maxSequences, 1);
     requireInteger('maxQueuedRequests', options.maxQueuedRequests, 1);
     requireInteger('maxQueuedTokens', options.maxQueuedTokens, 1);
+    if ((options.maxSequences ?? 0) > (options.maxQueuedRequests ?? Number.POSITIVE_INFINITY)) {
+      throw new Error(
+        `maxQueuedRequests (${options.maxQueuedRequests}) must not be less than maxSequences (${options.maxSequences}): it counts those that run as well`,
+      );
+    }
     // ECS kills a container 120 seconds after SIGTERM at the latest.
     this.shutdownSeconds =
       requireDuration(
@@ -86,7 +94,7 @@ export class VllmEngine implements IServingEngine {
       .value('--quantization', options.quantization)
       .value('--kv-cache-dtype', options.kvCacheDtype)
       .value('--max-num-seqs', options.maxSequences)
-      .value('--max-num-queued-reqs', options.maxQueuedRequests ?? 64)
+      .value('--max-num-queued-reqs', options.maxQueuedRequests ?? MAX_IN_FLIGHT)
       .value('--max-num-queued-tokens', options.maxQueuedTokens)
       .flag('--no-enable-prefix-caching', !prefixCaching)
       .value('--scheduling-policy', priority ? 'priority' : undefined)
