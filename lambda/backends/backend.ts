@@ -25,6 +25,10 @@ export interface BackendCall {
   readonly request: ChatCompletionRequest;
   /** Who asks, for backends that keep such a record (Bedrock's `requestMetadata`). Never secrets. */
   readonly attribution: Readonly<Record<string, string>>;
+  /** The tier's, for engines that serve some requests before others: higher first, 0 when absent. */
+  readonly priority?: number;
+  /** The client's own id of the session, for backends that keep a session in one place. */
+  readonly session?: string;
   /** Aborted when the request's time is up or nobody waits any more; the backend then stops and frees its socket. */
   readonly signal: AbortSignal;
 }

@@ -66,6 +66,7 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   record.model = admission.model.name;
   if (config.logContent) record.content = new ContentLog(request.messages);
   const candidates = await route(admission.model, request, scope.registry);
+  record.candidates = candidates.map(({ config }) => config);
 
   const { totalTimeoutMs, wholeAnswerTimeoutMs } = config.limits;
   const [limit, advice] = record.stream
@@ -75,6 +76,8 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   const dispatch: DispatchOptions = {
     requestId: record.requestId,
     attribution: attributionOf(caller, purpose),
+    ...(caller.tier.priority === undefined ? {} : { priority: caller.tier.priority }),
+    ...(purpose.session === undefined ? {} : { session: purpose.session }),
     signal: deadline.signal,
     requestFor: (candidate) => clampOutput(admission, caller.tier, candidate.config),
   };

@@ -6,6 +6,8 @@ import type { Candidate } from './route.ts';
 export interface DispatchOptions {
   readonly requestId: string;
   readonly attribution: Readonly<Record<string, string>>;
+  readonly priority?: number;
+  readonly session?: string;
   readonly signal: AbortSignal;
   /** The request as this backend gets it. */
   requestFor(candidate: Candidate): ChatCompletionRequest;
@@ -88,6 +90,8 @@ const callOf = (candidate: Candidate, options: DispatchOptions) => ({
   requestId: options.requestId,
   request: options.requestFor(candidate),
   attribution: options.attribution,
+  ...(options.priority === undefined ? {} : { priority: options.priority }),
+  ...(options.session === undefined ? {} : { session: options.session }),
   signal: options.signal,
 });
 

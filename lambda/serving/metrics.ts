@@ -15,6 +15,8 @@
  * | Duration | Milliseconds | from the invocation's start to the answer's end |
  * | Fallbacks | Count | backends that failed before one answered |
  * | BackendErrors | Count | failures of one backend, also those that another one made good |
+ * | Demand | Count | requests that wanted a fleet, also one without a task: what wakes it and keeps it awake |
+ * | Unserved | Count | those among them that the fleet didn't answer |
  *
  * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
@@ -30,14 +32,18 @@ export const UNITS = {
   Duration: 'Milliseconds',
   Fallbacks: 'Count',
   BackendErrors: 'Count',
+  Demand: 'Count',
+  Unserved: 'Count',
 } as const;
 
 export type MetricName = keyof typeof UNITS;
 export type MetricValues = Partial<Record<MetricName, number>>;
 
+type DimensionName = 'model' | 'backend' | 'tier' | 'feature' | 'fleet';
+
 /** Which metrics exist by which dimensions. */
 export const DIMENSION_SETS: ReadonlyArray<{
-  readonly dimensions: ReadonlyArray<'model' | 'backend' | 'tier' | 'feature'>;
+  readonly dimensions: ReadonlyArray<DimensionName>;
   readonly metrics: readonly MetricName[];
 }> = [
   {
@@ -60,13 +66,15 @@ export const DIMENSION_SETS: ReadonlyArray<{
     metrics: ['Requests', 'BackendErrors', 'OutputTokens', 'CostUsd', 'TimeToFirstToken'],
   },
   { dimensions: ['tier'], metrics: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd'] },
+  // The engine's own metrics have the same dimension.
+  { dimensions: ['fleet'], metrics: ['Demand', 'Unserved'] },
   { dimensions: ['feature'], metrics: ['Requests', 'InputTokens', 'OutputTokens', 'CostUsd'] },
 ];
 
 /** A dimension's value when there is none: a model that doesn't exist, a key without a tier. */
 export const NO_VALUE = 'none';
 
-type Dimensions = Partial<Record<'model' | 'backend' | 'tier' | 'feature', string>>;
+type Dimensions = Partial<Record<DimensionName, string>>;
 
 /** Fields to put into a log line: the dimensions, the values, and `_aws`, which says what is a metric. */
 export function embeddedMetrics(

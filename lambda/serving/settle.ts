@@ -1,6 +1,8 @@
 import type { BackendError, Usage } from '../backends/backend.ts';
+import type { BackendConfig } from './config.ts';
 import type { ContentLog } from './content-log.ts';
 import type { ApiError } from './errors.ts';
+import { type FleetDemand, fleetDemand } from './fleet-demand.ts';
 import { embeddedMetrics, type MetricValues, NO_VALUE } from './metrics.ts';
 import { redact } from './redact.ts';
 
@@ -20,6 +22,8 @@ export interface RequestRecord {
   featureDimension?: string;
   model?: string;
   backend?: string;
+  /** The backends that could have answered, in their order. */
+  candidates?: readonly BackendConfig[];
   failures: readonly BackendError[];
   usage?: Usage;
   usageEstimated?: boolean;
@@ -96,7 +100,11 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
       values,
     ),
   };
-  return [...record.failures.map((failure) => failureLine(failure, record, timestamp, options)), JSON.stringify(line)];
+  return [
+    ...record.failures.map((failure) => failureLine(failure, record, timestamp, options)),
+    ...fleetDemand(record).map((demand) => demandLine(demand, record, timestamp)),
+    JSON.stringify(line),
+  ];
 }
 
 /** The backend that answered is among those that failed: it broke off in mid-stream. */
@@ -121,6 +129,17 @@ function failureLine(failure: BackendError, record: RequestRecord, timestamp: nu
       // What the client did wrong, or didn't wait for, is no failure of the backend.
       failure.kind === 'invalid-request' || failure.kind === 'aborted' ? {} : { BackendErrors: 1 },
     ),
+  });
+}
+
+function demandLine(demand: FleetDemand, record: RequestRecord, timestamp: number): string {
+  const values = { Demand: 1, Unserved: demand.served ? 0 : 1 };
+  return JSON.stringify({
+    timestamp: new Date(timestamp).toISOString(),
+    level: 'INFO',
+    message: 'fleet demand',
+    request_id: record.requestId,
+    ...embeddedMetrics(demand.namespace, timestamp, { fleet: demand.fleet }, values),
   });
 }
 

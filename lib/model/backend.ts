@@ -1,6 +1,8 @@
 import type { Duration } from 'aws-cdk-lib';
+import type { ModelFleet } from '../fleet/model-fleet';
 import type { BackendBinding, BackendContext } from '../private/backend-binding';
 import { BedrockBackend } from '../private/backends/bedrock';
+import { FleetBackend } from '../private/backends/fleet';
 import { anthropic, openAi, openAiCompatible, vertexAi } from '../private/backends/openai-compatible';
 import { StaticReplyBackend } from '../private/backends/static-reply';
 import type { BedrockBackendOptions } from './bedrock';
@@ -77,6 +79,17 @@ export interface BackendOptions {
   readonly maxOutputTokens?: number;
 }
 
+/** Options of a fleet as a backend. */
+export interface FleetBackendOptions extends BackendOptions {
+  /**
+   * Tokens, of prompts and answers together, that one task is expected to process in an hour: what its price is spread
+   * over.
+   *
+   * @default 1000000 - for each GPU of a task
+   */
+  readonly expectedTokensPerHour?: number;
+}
+
 /** Options of a fixed reply. */
 export interface StaticReplyBackendOptions {
   /**
@@ -88,7 +101,7 @@ export interface StaticReplyBackendOptions {
 }
 
 /**
- * The places that can answer: a model on Bedrock, a server with an OpenAI-compatible API, a fixed text.
+ * The places that can answer: a model on Bedrock, a fleet, a server with an OpenAI-compatible API, a fixed text.
  *
  * The same backend may serve several models.
  */
@@ -139,6 +152,15 @@ export abstract class Backend {
    */
   public static vertexAi(model: string, options: VertexAiBackendOptions): IBackend {
     return vertexAi(model, options);
+  }
+
+  /**
+   * A fleet of your own GPUs. The gateway's function must be in its VPC: `GatewayCompute.lambda({ vpc: fleet.vpc })`.
+   *
+   * Its price, unless given, is that of a task's instance spread over `expectedTokensPerHour`.
+   */
+  public static fleet(fleet: ModelFleet, options: FleetBackendOptions = {}): IBackend {
+    return new FleetBackend(fleet, options);
   }
 
   /**

@@ -142,6 +142,25 @@ export interface OpenAiCompatibleBackendConfig extends BackendBase {
   readonly maxTokensParameter: 'max_tokens' | 'max_completion_tokens';
   /** Whether `stream_options.include_usage` is understood. */
   readonly streamUsage: boolean;
+  /** Present when the backend is a fleet of the deployment: the gateway steers its engine. */
+  readonly fleet?: FleetConfig;
+}
+
+export interface FleetConfig {
+  /** The `fleet` metric dimension. */
+  readonly name: string;
+  /** Namespace of the fleet's metrics: its own, for a fleet may serve several gateways and scales on their sum. */
+  readonly metricsNamespace: string;
+  /** `vllm`, `sglang`, … */
+  readonly engine: string;
+  /** The engine keeps prefixes of consumers apart by `cache_salt`. */
+  readonly cacheSalt: boolean;
+  /** The engine takes `priority`, and which of two values it serves first; absent when it takes none. */
+  readonly priority?: 'lower-first' | 'higher-first';
+  /** Seconds for which the load balancer's cookie keeps a conversation on a task. */
+  readonly stickySeconds: number;
+  /** What a client is told to wait when there is no task at all: a start takes minutes. */
+  readonly retryAfterMs: number;
 }
 
 export type BackendAuthConfig =
@@ -164,4 +183,6 @@ export interface TierConfig {
   readonly allowedModels?: readonly string[];
   /** Output tokens of one answer are clamped to this. */
   readonly maxOutputTokens?: number;
+  /** Whom fleets serve first when requests wait: higher first, 0 when absent. */
+  readonly priority?: number;
 }
