@@ -45,6 +45,7 @@ const common = {
   connectTimeoutSeconds: number,
   firstTokenTimeoutSeconds: number,
   betweenTokensTimeoutSeconds: number,
+  wholeAnswerTimeoutSeconds: number,
 };
 
 const bedrock = fields({
@@ -73,6 +74,7 @@ const openAiCompatible = fields({
   unsupportedParameters: list(text),
   maxTokensParameter: oneOf(Object.values(MaxTokensParameter)),
   streamUsage: boolean,
+  continueFinalMessage: boolean,
   allowHttp: boolean,
 });
 const openAi = fields({
@@ -173,13 +175,15 @@ type CommonOptions = Fields<typeof common>;
 
 /** The context's names of the common options are those of a JSON file: no objects for durations. */
 function commonOptions<O extends CommonOptions>(options: O) {
-  const { id, connectTimeoutSeconds, firstTokenTimeoutSeconds, betweenTokensTimeoutSeconds, ...rest } = options;
+  const { id, connectTimeoutSeconds, firstTokenTimeoutSeconds, betweenTokensTimeoutSeconds, ...others } = options;
+  const { wholeAnswerTimeoutSeconds, ...rest } = others;
   return {
     ...rest,
     backendId: id,
     connectTimeout: seconds(connectTimeoutSeconds),
     firstTokenTimeout: seconds(firstTokenTimeoutSeconds),
     betweenTokensTimeout: seconds(betweenTokensTimeoutSeconds),
+    wholeAnswerTimeout: seconds(wholeAnswerTimeoutSeconds),
   };
 }
 

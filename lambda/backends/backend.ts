@@ -73,6 +73,7 @@ export interface WholeAnswer {
  * - `protocol`: an answer that is not what its protocol says
  * - `auth`: 401, 403, a missing or bad credential of ours: the operator's fault, not the client's
  * - `not-found`: the backend doesn't know the model: the operator's fault too
+ * - `low-quality`: an answer that its request's policy doesn't take: empty, unparsable, in an endless loop
  * - `invalid-request`: the client's fault: no other backend is asked, unless it says `elsewhere`
  * - `aborted`: by the call's signal
  */
@@ -85,6 +86,7 @@ export type BackendErrorKind =
   | 'protocol'
   | 'auth'
   | 'not-found'
+  | 'low-quality'
   | 'invalid-request'
   | 'aborted';
 

@@ -63,7 +63,16 @@ export interface BackendOptions {
   readonly betweenTokensTimeout?: Duration;
 
   /**
-   * How many tokens prompt and answer may have together.
+   * How long an answer that isn't streamed may take, at most 4 minutes and 55 seconds. Nothing of it is seen before it
+   * is finished, so that without this deadline a backend that hangs would use up the others' time.
+   *
+   * @default - an equal share of the time that is left, with each backend that could still be asked
+   */
+  readonly wholeAnswerTimeout?: Duration;
+
+  /**
+   * How many tokens prompt and answer may have together. A prompt that is surely too long isn't sent there, and one that
+   * is too long for another backend is.
    *
    * @default - not checked: the backend refuses what it can't take
    */

@@ -15,6 +15,7 @@ describe('Model', () => {
         ownedBy: 'cdk-llm-serving',
         created: 1735689600,
         backends: [expect.objectContaining({ kind: 'static-reply', text: 'sorry' })],
+        fallback: expect.objectContaining({ retries: 1, resume: true }),
       },
     ]);
   });
