@@ -95,6 +95,7 @@ const vertexAi = fields({
   credentialsField: text,
 });
 const staticReply = fields({ id: text, staticReply: text });
+const rules = fields({ id: text, rules: list(fields({ pattern: text, reply: text })), otherwise: text });
 
 /** A backend of the context, made once its stack is there to import secrets into. */
 export type BackendFactory = (stack: Stack) => IBackend;
@@ -149,6 +150,14 @@ const KINDS: Readonly<Record<string, Decode<BackendFactory>>> = {
   staticReply: (value, path) => {
     const { staticReply: reply, id } = staticReply(value, path);
     return () => Backend.staticReply(required(reply, `${path}.staticReply`), { backendId: id });
+  },
+  rules: (value, path) => {
+    const { rules: given, id, otherwise } = rules(value, path);
+    const list = required(given, `${path}.rules`).map(({ pattern, reply }, index) => ({
+      pattern: required(pattern, `${path}.rules[${index}].pattern`),
+      reply: required(reply, `${path}.rules[${index}].reply`),
+    }));
+    return () => Backend.rules(list, { backendId: id, otherwise });
   },
 };
 

@@ -10,6 +10,8 @@ export interface Backend {
   readonly id: string;
   /** Name of the first parameter of the request that this backend can't honour, `undefined` when it can all. */
   unsupportedParameter(request: ChatCompletionRequest): string | undefined;
+  /** Whether it has nothing to say to this request, and so isn't asked. Absent: it never does. */
+  declines?(request: ChatCompletionRequest): boolean;
   /**
    * Resolves once the backend has accepted the request (before the first token).
    * @throws BackendError

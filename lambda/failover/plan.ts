@@ -14,7 +14,7 @@ export interface Plan {
 }
 
 /** It stands in for models that fail: no model of its own. */
-export const isStandIn = (config: BackendConfig): boolean => config.kind === 'static-reply';
+export const isStandIn = ({ kind }: BackendConfig): boolean => kind === 'static-reply' || kind === 'rules';
 
 /**
  * The candidates in their order, without those whose context is too short and without those that are known to be down.

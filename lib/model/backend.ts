@@ -2,6 +2,7 @@ import type { Duration } from 'aws-cdk-lib';
 import type { BackendBinding, BackendContext } from '../private/backend-binding';
 import { BedrockBackend } from '../private/backends/bedrock';
 import { anthropic, openAi, openAiCompatible, vertexAi } from '../private/backends/openai-compatible';
+import { RulesBackend } from '../private/backends/rules';
 import { StaticReplyBackend } from '../private/backends/static-reply';
 import type { BedrockBackendOptions } from './bedrock';
 import type {
@@ -96,6 +97,32 @@ export interface StaticReplyBackendOptions {
   readonly backendId?: string;
 }
 
+/** A fixed reply to what its pattern matches. */
+export interface ReplyRule {
+  /** A regular expression (JavaScript's, case-insensitive, Unicode) on the text of the last user message. */
+  readonly pattern: string;
+
+  /** What is said then, at most 4,000 characters. */
+  readonly reply: string;
+}
+
+/** Options of replies by rules. */
+export interface RulesBackendOptions {
+  /**
+   * Names the backend in the `x-llm-backend` header, in logs and in metrics.
+   *
+   * @default - `rules-` and a digest of the rules
+   */
+  readonly backendId?: string;
+
+  /**
+   * What is said when no rule matches, at most 4,000 characters.
+   *
+   * @default - nothing: the model's next backend is asked
+   */
+  readonly otherwise?: string;
+}
+
 /**
  * The places that can answer: a model on Bedrock, a server with an OpenAI-compatible API, a fixed text.
  *
@@ -157,6 +184,16 @@ export abstract class Backend {
    */
   public static staticReply(text: string, options: StaticReplyBackendOptions = {}): IBackend {
     return new StaticReplyBackend(text, options);
+  }
+
+  /**
+   * Fixed replies by what the last user message says, at no cost: the first rule that matches. As the last backends of a
+   * model they answer when the others have failed; before others they answer what needs no model.
+   *
+   * @param rules at most 100
+   */
+  public static rules(rules: ReplyRule[], options: RulesBackendOptions = {}): IBackend {
+    return new RulesBackend(rules, options);
   }
 
   private constructor() {}

@@ -235,7 +235,19 @@ export interface StaticReplyBackendConfig extends BackendBase {
   readonly text: string;
 }
 
-export type BackendConfig = BedrockBackendConfig | OpenAiCompatibleBackendConfig | StaticReplyBackendConfig;
+/** Fixed replies by regular expressions (case-insensitive, Unicode) on the last user message; the first that matches. */
+export interface RulesBackendConfig extends BackendBase {
+  readonly kind: 'rules';
+  readonly rules: ReadonlyArray<{ readonly pattern: string; readonly reply: string }>;
+  /** When none matches; absent: the backend isn't asked. */
+  readonly otherwise?: string;
+}
+
+export type BackendConfig =
+  | BedrockBackendConfig
+  | OpenAiCompatibleBackendConfig
+  | StaticReplyBackendConfig
+  | RulesBackendConfig;
 
 export interface TierConfig {
   readonly name: string;
