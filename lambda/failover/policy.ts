@@ -26,7 +26,7 @@ export const STANDARD_POLICY: FallbackConfig = {
     failureRate: 0.5,
     consecutiveFailures: 3,
     openMs: 5000,
-    maxOpenMs: 60_000,
+    maxOpenMs: 15_000,
     skipMs: 1000,
   },
   quality: {

@@ -62,9 +62,9 @@ export interface CircuitBreakerOptions {
   readonly openTime?: Duration;
 
   /**
-   * The longest such time, up to 1 hour.
+   * The longest such time, up to 1 hour: also how long a backend that is back may go unnoticed.
    *
-   * @default Duration.minutes(1)
+   * @default - 15 seconds, or `openTime` where that is longer
    */
   readonly maxOpenTime?: Duration;
 

@@ -48,7 +48,8 @@ function renderBreaker(options: CircuitBreakerOptions): BreakerConfig {
   requireInteger('consecutiveFailures', options.consecutiveFailures, 1);
   requireNumber('failureRate', options.failureRate, 0.01, 1);
   const openMs = within('openTime', options.openTime ?? Duration.seconds(5), 100, Duration.minutes(10));
-  const maxOpenMs = within('maxOpenTime', options.maxOpenTime ?? Duration.minutes(1), 100, Duration.hours(1));
+  const longest = options.maxOpenTime ?? Duration.millis(Math.max(openMs, 15_000));
+  const maxOpenMs = within('maxOpenTime', longest, 100, Duration.hours(1));
   if (maxOpenMs < openMs) {
     throw new Error(`maxOpenTime (${maxOpenMs} ms) must not be shorter than openTime (${openMs} ms)`);
   }
