@@ -14,7 +14,7 @@ export const STANDARD_POLICY: FallbackConfig = {
     'not-found',
     'low-quality',
   ],
-  retryOn: ['connection', 'throttled', 'overloaded', 'server', 'protocol'],
+  retryOn: ['throttled', 'overloaded'],
   retries: 1,
   retryBudget: 0.1,
   backoffBaseMs: 200,

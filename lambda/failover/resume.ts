@@ -7,7 +7,7 @@ import { isStandIn } from './plan.ts';
 import type { Session } from './session.ts';
 import { splice } from './splice.ts';
 import { discard, type StartedStream, startStream } from './start-stream.ts';
-import { isRetryable, verdictOn } from './verdict.ts';
+import { verdictOn } from './verdict.ts';
 
 /** A stream that breaks off again and again isn't worth more of the client's time. */
 const MAX_RESUMPTIONS = 3;
@@ -68,7 +68,7 @@ function resumersOf(session: Session, broken: Attempt, failure: BackendError): r
   const failed = new Set(session.attempts.filter((each) => each.failure !== undefined).map((each) => each.backend));
   const others = plan.order.filter(({ config }) => !isStandIn(config) && !failed.has(config.id));
   if (others.length > 0) return others;
-  return isRetryable(failure, policy) && session.mayRepeat() ? [broken.candidate] : [];
+  return session.mayRepeat() ? [broken.candidate] : [];
 }
 
 const ended = (): StartedStream => ({

@@ -160,7 +160,7 @@ export interface FallbackPolicyOptions {
   /**
    * Failures after which a backend is asked once more, when no other is left to ask.
    *
-   * @default - CONNECTION, THROTTLED, OVERLOADED, SERVER, PROTOCOL
+   * @default - THROTTLED, OVERLOADED: the backend said no, so that no work is ordered twice
    */
   readonly retryOn?: FailureKind[];
 

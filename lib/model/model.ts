@@ -143,19 +143,19 @@ export class Model extends Construct {
 
   /** Requests that no model answered, only an error or a fixed reply; their sum over 5 minutes unless told otherwise. */
   public metricAllBackendsFailed(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'AllBackendsFailed', options);
+    return this.metrics.metric('AllBackendsFailed', options);
   }
 
   /** Refusals for a credential or a model's name of yours; their sum over 5 minutes unless told otherwise. */
   public metricCredentialErrors(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'CredentialErrors', options);
+    return this.metrics.metric('CredentialErrors', options);
   }
 
   /**
    * How often a process of the gateway stopped asking a backend for a while; the sum over 5 minutes unless told otherwise.
    */
   public metricBreakersOpened(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'BreakersOpened', options);
+    return this.metrics.metric('BreakersOpened', options);
   }
 
   /** Input tokens, cached ones among them; their sum over 5 minutes unless told otherwise. */

@@ -14,7 +14,8 @@ const ALL_KINDS: FailureKind[] = [
   'not-found',
   'low-quality',
 ];
-const RETRYABLE: FailureKind[] = ['connection', 'throttled', 'overloaded', 'server', 'protocol'];
+/** The backend said no: nothing that it had begun is ordered twice. */
+const RETRYABLE: FailureKind[] = ['throttled', 'overloaded'];
 
 /** The longest pause before a retry, however many there were. */
 const BACKOFF_MAX = Duration.seconds(5);

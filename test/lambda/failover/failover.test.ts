@@ -96,7 +96,7 @@ describe('a retry', () => {
   });
 
   test("doesn't multiply an outage", async () => {
-    const up = await upstream(answerStatus(500));
+    const up = await upstream(answerStatus(503));
     const { chat } = run([first(up)], policy({ retries: 3, backoffBaseMs: 1 }));
     for (let index = 0; index < 30; index += 1) await chat(HELLO);
     // The two that a process begins with, and a tenth.
