@@ -3,12 +3,14 @@ import { Match, Template } from 'aws-cdk-lib/assertions';
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { expect, test } from 'vitest';
-import { FailoverAlarms, type FailoverAlarmsProps } from '../../lib';
-import { anyModel, newStack } from './fixture.ts';
+import { FailoverAlarms, type FailoverAlarmsProps, Gateway } from '../../lib';
+import { anyModel, anyTier, newStack } from './fixture.ts';
 
 function alarms(props: (stack: Stack) => Omit<FailoverAlarmsProps, 'model'> = () => ({})): Template {
   const stack = newStack();
-  new FailoverAlarms(stack, 'Alarms', { model: anyModel(stack), ...props(stack) });
+  const model = anyModel(stack);
+  new Gateway(stack, 'Gateway', { models: [model], tiers: [anyTier(stack)] });
+  new FailoverAlarms(stack, 'Alarms', { model, ...props(stack) });
   return Template.fromStack(stack);
 }
 
@@ -17,9 +19,8 @@ test('there is one for each thing that somebody should look at', () => {
   template.resourceCountIs('AWS::CloudWatch::Alarm', 4);
   for (const MetricName of ['BreakersOpened', 'AllBackendsFailed', 'CredentialErrors']) {
     template.hasResourceProperties('AWS::CloudWatch::Alarm', {
-      Namespace: 'LlmServing',
       MetricName,
-      Dimensions: [{ Name: 'model', Value: 'chat' }],
+      Dimensions: Match.arrayWith([{ Name: 'model', Value: 'chat' }]),
       Period: 300,
       Statistic: 'Sum',
       Threshold: 1,
