@@ -46,6 +46,7 @@ const common = {
   connectTimeoutSeconds: number,
   firstTokenTimeoutSeconds: number,
   betweenTokensTimeoutSeconds: number,
+  wholeAnswerTimeoutSeconds: number,
 };
 
 const bedrock = fields({
@@ -74,6 +75,7 @@ const openAiCompatible = fields({
   unsupportedParameters: list(text),
   maxTokensParameter: oneOf(Object.values(MaxTokensParameter)),
   streamUsage: boolean,
+  continueFinalMessage: boolean,
   allowHttp: boolean,
 });
 const openAi = fields({
@@ -95,6 +97,7 @@ const vertexAi = fields({
 });
 const fleet = fields({ ...common, fleet: text, expectedTokensPerHour: number });
 const staticReply = fields({ id: text, staticReply: text });
+const rules = fields({ id: text, rules: list(fields({ pattern: text, reply: text })), otherwise: text });
 
 /** A backend of the context, made once its stack is there to import secrets into. */
 export type BackendFactory = (stack: Stack) => IBackend;
@@ -160,6 +163,14 @@ const KINDS: Readonly<Record<string, Decode<BackendFactory>>> = {
     const { staticReply: reply, id } = staticReply(value, path);
     return () => Backend.staticReply(required(reply, `${path}.staticReply`), { backendId: id });
   },
+  rules: (value, path) => {
+    const { rules: given, id, otherwise } = rules(value, path);
+    const list = required(given, `${path}.rules`).map(({ pattern, reply }, index) => ({
+      pattern: required(pattern, `${path}.rules[${index}].pattern`),
+      reply: required(reply, `${path}.rules[${index}].reply`),
+    }));
+    return () => Backend.rules(list, { backendId: id, otherwise });
+  },
 };
 
 export const backend: Decode<BackendFactory> = (value, path) => {
@@ -185,13 +196,15 @@ type CommonOptions = Fields<typeof common>;
 
 /** The context's names of the common options are those of a JSON file: no objects for durations. */
 function commonOptions<O extends CommonOptions>(options: O) {
-  const { id, connectTimeoutSeconds, firstTokenTimeoutSeconds, betweenTokensTimeoutSeconds, ...rest } = options;
+  const { id, connectTimeoutSeconds, firstTokenTimeoutSeconds, betweenTokensTimeoutSeconds, ...others } = options;
+  const { wholeAnswerTimeoutSeconds, ...rest } = others;
   return {
     ...rest,
     backendId: id,
     connectTimeout: seconds(connectTimeoutSeconds),
     firstTokenTimeout: seconds(firstTokenTimeoutSeconds),
     betweenTokensTimeout: seconds(betweenTokensTimeoutSeconds),
+    wholeAnswerTimeout: seconds(wholeAnswerTimeoutSeconds),
   };
 }
 

@@ -14,6 +14,8 @@ export * from './llm-serving';
 export * from './llm-serving-stack';
 export * from './model/backend';
 export * from './model/bedrock';
+export * from './model/failover-alarms';
+export * from './model/fallback-policy';
 export * from './model/model';
 export * from './model/openai-compatible';
 export * from './model/token-price';

@@ -10,6 +10,8 @@ export interface Backend {
   readonly id: string;
   /** Name of the first parameter of the request that this backend can't honour, `undefined` when it can all. */
   unsupportedParameter(request: ChatCompletionRequest): string | undefined;
+  /** Whether it has nothing to say to this request, and so isn't asked. Absent: it never does. */
+  declines?(request: ChatCompletionRequest): boolean;
   /**
    * Resolves once the backend has accepted the request (before the first token).
    * @throws BackendError
@@ -77,6 +79,7 @@ export interface WholeAnswer {
  * - `protocol`: an answer that is not what its protocol says
  * - `auth`: 401, 403, a missing or bad credential of ours: the operator's fault, not the client's
  * - `not-found`: the backend doesn't know the model: the operator's fault too
+ * - `low-quality`: an answer that its request's policy doesn't take: empty, unparsable, in an endless loop
  * - `invalid-request`: the client's fault: no other backend is asked, unless it says `elsewhere`
  * - `aborted`: by the call's signal
  */
@@ -89,6 +92,7 @@ export type BackendErrorKind =
   | 'protocol'
   | 'auth'
   | 'not-found'
+  | 'low-quality'
   | 'invalid-request'
   | 'aborted';
 

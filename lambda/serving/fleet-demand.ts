@@ -12,7 +12,8 @@ export interface FleetDemand {
  * they failed or weren't even asked. A fleet that sleeps has no metrics of its own; this is what wakes it.
  */
 export function fleetDemand(record: RequestRecord): FleetDemand[] {
-  const { candidates = [], backend, failures } = record;
+  const { candidates = [], backend, attempts } = record;
+  const failures = attempts.flatMap(({ failure }) => failure ?? []);
   const answered = candidates.findIndex(({ id }) => id === backend);
   // A request that a backend refused, or that nobody waited for, went no further than that one.
   const last = failures.at(-1);

@@ -34,6 +34,7 @@ export class ModelRegistry {
       created: model.createdUnixSeconds,
       ...(model.maxOutputTokens !== undefined && { maxOutputTokens: model.maxOutputTokens }),
       backends: model.backends.map((backend) => this.bind(backend)),
+      fallback: model.fallback._render(),
     });
   }
 
