@@ -15,6 +15,7 @@ import { LlmServing } from './llm-serving';
 import { Backend } from './model/backend';
 import { Model, type ModelProps } from './model/model';
 import { needsInternet } from './private/fleet/needs-internet';
+import { defaultApiName } from './private/names';
 
 /** Where answers come from. */
 export enum ServingPreset {
@@ -96,7 +97,7 @@ export interface LlmServingStackProps extends StackProps, GatewayOptions {
   /**
    * What clients may ask for; each with a `modelName`. More can be added with `addModel`.
    *
-   * @default - `MANAGED`: `nova-lite`, Amazon Nova Lite on Bedrock, and a fixed reply when that fails; `HYBRID`: `chat`,
+   * @default - `MANAGED`: `nova-lite`, Amazon Nova Lite on Bedrock; `HYBRID`: `chat`,
    * the fleet, then Nova Lite; `SELF_HOSTED`: `chat`, the fleet alone
    */
   readonly models?: ModelProps[];
@@ -130,12 +131,15 @@ export interface LlmServingStackProps extends StackProps, GatewayOptions {
   readonly tiers?: TierProps[];
 
   /**
-   * Who calls.
+   * Who calls. The first 50 have outputs: the key's id, and the command that prints the key.
    *
    * @default - one, `default`, in the first tier
    */
   readonly consumers?: StackConsumer[];
 }
+
+/** CloudFormation allows 200 outputs of a stack, and each consumer takes two. */
+const MAX_CONSUMERS_WITH_OUTPUTS = 50;
 
 /** A deployable stack around `LlmServing`, with everything in its properties. */
 export class LlmServingStack extends Stack {
@@ -160,7 +164,7 @@ export class LlmServingStack extends Stack {
     this.serving = new LlmServing(this, 'Serving', {
       ...props,
       compute,
-      apiName: props.apiName ?? id,
+      apiName: props.apiName ?? defaultApiName(this),
       models: [],
       tiers,
     });
@@ -182,9 +186,17 @@ export class LlmServingStack extends Stack {
       value: this.serving.url,
       description: 'base_url of the OpenAI SDKs',
     });
-    for (const [index, [name, keyId]] of [...consumers].entries()) {
+    const suffixes = new Map<string, string>();
+    for (const [name, keyId] of [...consumers].slice(0, MAX_CONSUMERS_WITH_OUTPUTS)) {
       // The first one's outputs have names that scripts can rely on.
-      const suffix = index === 0 ? '' : pascalCase(name);
+      const suffix = suffixes.size === 0 ? '' : pascalCase(name);
+      const other = suffixes.get(suffix);
+      if (other !== undefined) {
+        throw new Error(
+          `consumers "${other}" and "${name}" would have the same outputs, ApiKeyId${suffix}: rename one of them`,
+        );
+      }
+      suffixes.set(suffix, name);
       new CfnOutput(this, `ApiKeyId${suffix}`, { value: keyId, description: `Id of the API key of consumer ${name}` });
       new CfnOutput(this, `ApiKeyCommand${suffix}`, {
         value: `aws apigateway get-api-key --api-key ${keyId} --include-value --query value --output text --region ${this.region}`,
@@ -233,8 +245,8 @@ function createStackFleet(stack: Stack, preset: ServingPreset, props: LlmServing
 function defaultModels(preset: ServingPreset, fleet: ModelFleet | undefined): ModelProps[] {
   const managed = Backend.bedrock('amazon.nova-lite-v1:0');
   if (fleet === undefined) {
-    const reply = Backend.staticReply('I am not available right now. Please try again in a few minutes.');
-    return [{ modelName: 'nova-lite', backends: [managed, reply] }];
+    // No static reply behind it: a first deployment that isn't allowed to use the model must not look like success.
+    return [{ modelName: 'nova-lite', backends: [managed] }];
   }
   const own = Backend.fleet(fleet);
   return [{ modelName: 'chat', backends: preset === ServingPreset.HYBRID ? [own, managed] : [own] }];

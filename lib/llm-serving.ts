@@ -4,6 +4,7 @@ import { Gateway } from './gateway/gateway';
 import type { GatewayOptions } from './gateway/gateway-props';
 import { Tier } from './gateway/tier';
 import type { Model } from './model/model';
+import { defaultApiName } from './private/names';
 
 /** Properties of an LLM serving. */
 export interface LlmServingProps extends GatewayOptions {
@@ -38,7 +39,7 @@ export class LlmServing extends Construct {
       this.defaultConsumer = new Consumer(this, 'Default', { tier });
       tiers = [tier];
     }
-    this.gateway = new Gateway(this, 'Gateway', { ...props, tiers, apiName: props.apiName ?? id });
+    this.gateway = new Gateway(this, 'Gateway', { ...props, tiers, apiName: props.apiName ?? defaultApiName(this) });
   }
 
   /** The base URL that clients are given: `https://…/v1`. */

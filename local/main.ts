@@ -12,7 +12,7 @@ import { writeEndpointFile } from './cli/endpoint-file.ts';
 import { readable } from './cli/log-lines.ts';
 import { type CliOptions, parseOptions, USAGE, UsageError } from './cli/options.ts';
 import { synthesize } from './cli/synthesize.ts';
-import { createTextModel, type TextModel } from './model/index.ts';
+import { createTextModel, requireGguf, type TextModel } from './model/index.ts';
 import { type LocalRun, startLocal } from './run.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
@@ -62,6 +62,7 @@ async function main(): Promise<void> {
       `this is Node ${process.versions.node}, the functions run on ${NODE_MAJOR}: use npm start, which has it`,
     );
   }
+  if (options.gguf !== undefined) requireGguf(options.gguf);
   // Before the seconds that a build and a synthesis may take.
   await checkPort(options.port);
   const stateFolder = options.state === undefined ? join(ROOT, '.local') : resolve(options.state);

@@ -12,13 +12,19 @@ import { type BuildStep, runSteps } from './build/steps.ts';
 const steps: readonly BuildStep[] = [
   {
     name: 'schemas',
-    inputs: ['lambda/schema', 'scripts/build/schemas.ts', 'package-lock.json'],
+    inputs: ['lambda/schema', 'scripts/build/schemas.ts', 'scripts/build/gateway-model.ts', 'package-lock.json'],
     outputs: ['assets/schemas', 'lambda/generated'],
     run: buildSchemas,
   },
   {
     name: 'handlers',
-    inputs: ['lambda', 'lib/private/serving-config.ts', 'scripts/build/handlers.ts', 'package-lock.json'],
+    inputs: [
+      'lambda',
+      'lib/private/serving-config.ts',
+      'scripts/build/handlers.ts',
+      'scripts/build/licenses.ts',
+      'package-lock.json',
+    ],
     outputs: ['assets/handlers/api/index.mjs', 'assets/handlers/authorizer/index.mjs'],
     run: buildHandlers,
   },

@@ -77,7 +77,7 @@ export interface WholeAnswer {
  * - `protocol`: an answer that is not what its protocol says
  * - `auth`: 401, 403, a missing or bad credential of ours: the operator's fault, not the client's
  * - `not-found`: the backend doesn't know the model: the operator's fault too
- * - `invalid-request`: the client's fault: no other backend is asked
+ * - `invalid-request`: the client's fault: no other backend is asked, unless it says `elsewhere`
  * - `aborted`: by the call's signal
  */
 export type BackendErrorKind =
@@ -100,6 +100,8 @@ export interface BackendErrorOptions {
   /** `param` and `code` of an OpenAI-shaped error, for `invalid-request`. */
   readonly param?: string | null;
   readonly code?: string | null;
+  /** Of an `invalid-request`: it is this backend that can't take the request, and another one may. */
+  readonly elsewhere?: boolean;
 }
 
 export class BackendError extends Error {
@@ -110,6 +112,7 @@ export class BackendError extends Error {
   readonly retryAfterMs: number | undefined;
   readonly param: string | null;
   readonly code: string | null;
+  readonly elsewhere: boolean;
 
   constructor(backend: string, kind: BackendErrorKind, message: string, options: BackendErrorOptions = {}) {
     super(message, { cause: options.cause });
@@ -119,5 +122,6 @@ export class BackendError extends Error {
     this.retryAfterMs = options.retryAfterMs;
     this.param = options.param ?? null;
     this.code = options.code ?? null;
+    this.elsewhere = options.elsewhere ?? false;
   }
 }

@@ -6,6 +6,13 @@ import type { ChatCompletionRequest } from '../serving/openai.ts';
  */
 export const ATTRIBUTION_PARAMETERS: readonly string[] = ['user', 'safety_identifier', 'metadata', 'store'];
 
+/**
+ * Whether the request asks for another service tier than the account's own: others have other prices, which are the
+ * deployment's to choose, and of which the backend's price knows nothing.
+ */
+export const asksForTier = ({ service_tier: tier }: ChatCompletionRequest): boolean =>
+  tier != null && tier !== 'auto' && tier !== 'default';
+
 /** Values that ask for nothing: they are what happens without the parameter. */
 const DEFAULTS: Readonly<Record<string, unknown>> = {
   n: 1,

@@ -1,7 +1,9 @@
 /**
  * The body of `POST /v1/chat/completions`, JSON schema draft-04: the only version that API Gateway's models speak. The
- * build writes it as `assets/schemas/chat-completion-request.json` (the Gateway's model) and compiles it into the
- * handler's validator, so that both refuse the same requests.
+ * build compiles it into the handler's validator, and writes a coarse part of it (an object, with `model` and a
+ * non-empty list `messages`) as `assets/schemas/chat-completion-request.json`, API Gateway's model. What API Gateway
+ * refuses gets a fixed text with `param: null`, and JSON that doesn't parse no position; the handler, which sees
+ * everything else and every body of another content type, names both.
  *
  * It refuses what no backend could take and lets everything else pass: parameters that aren't named here belong to one
  * engine or another, and OpenAI adds some every month. Two habits keep the refusals readable: no `anyOf` (its errors

@@ -48,7 +48,9 @@ export const isAllowed = (model: ModelConfig, tier: TierConfig): boolean =>
 export function clampOutput(admission: Admission, tier: TierConfig, backend: BackendConfig): ChatCompletionRequest {
   const { max_tokens: older, ...request } = admission.request;
   const asked = request.max_completion_tokens ?? older ?? undefined;
-  const maxima = [admission.model.maxOutputTokens, tier.maxOutputTokens, backend.maxOutputTokens];
+  // A tier's limit is what an answer may cost, all its choices together; the others say how long one can be.
+  const tierMaximum = tier.maxOutputTokens && Math.max(1, Math.floor(tier.maxOutputTokens / (request.n ?? 1)));
+  const maxima = [admission.model.maxOutputTokens, tierMaximum, backend.maxOutputTokens];
   const allowed = Math.min(...maxima.map((maximum) => maximum ?? Number.POSITIVE_INFINITY));
   let limit = Math.min(asked ?? Number.POSITIVE_INFINITY, allowed);
   if (limit === Number.POSITIVE_INFINITY) {

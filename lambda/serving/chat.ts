@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { Usage } from '../backends/backend.ts';
 import type { Registry } from '../backends/registry.ts';
 import { type Admission, admit, clampOutput } from './admit.ts';
+import { brokenOff } from './broken-off.ts';
 import type { ClientResponse } from './client-response.ts';
 import type { ServingConfig } from './config.ts';
 import { ContentLog } from './content-log.ts';
@@ -145,8 +146,8 @@ async function answerStream(chat: AdmittedChat): Promise<void> {
     }
     const answer = failed(error, chat);
     if (!client.committed) throw answer;
-    record.error = answer;
-    failStream(client, answer, signal);
+    record.error = record.timeToFirstTokenMs === undefined ? answer : brokenOff(answer);
+    failStream(client, record.error, signal);
     return;
   }
   if (started === undefined) return;

@@ -19,15 +19,14 @@ export class ClientResponse {
   constructor(stream: Writable, withPrelude: WithPrelude) {
     this.#stream = stream;
     this.#withPrelude = withPrelude;
-    // Lambda doesn't tell when a client goes away; other hosts, and the local run, do.
-    const gone = () => {
-      if (!this.#ended) this.#gone.abort(new Error('the client went away'));
-    };
-    stream.on('error', gone);
-    stream.once('close', gone);
+    // Lambda doesn't tell when a client goes away: what can break is the runtime's own way out, which is as final, and
+    // without a listener would end the process and all other answers in it.
+    stream.on('error', () => {
+      if (!this.#ended) this.#gone.abort(new Error('the way to the client broke'));
+    });
   }
 
-  /** Aborted when nobody reads any more. */
+  /** Aborted when nothing reaches the client any more. */
   get gone(): AbortSignal {
     return this.#gone.signal;
   }

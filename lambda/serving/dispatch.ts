@@ -59,6 +59,9 @@ async function firstThatAnswers<T>(
 ): Promise<Dispatched<T>> {
   const failures: BackendError[] = [];
   for (const candidate of candidates) {
+    // Here as in `route`: a fixed reply doesn't stand in for what the models can't do.
+    const isRefused = failures.length > 0 && failures.every(({ kind }) => kind === 'invalid-request');
+    if (isRefused && candidate.config.kind === 'static-reply') break;
     try {
       return { candidate, answer: await attempt(candidate), failures };
     } catch (error) {

@@ -1,8 +1,10 @@
 import type { BackendError, BackendErrorKind } from '../backends/backend.ts';
 import { ApiError } from './errors.ts';
+import { redact } from './redact.ts';
 
 /** Whether the next backend is asked after this one failed. The mechanism is `dispatch`; the choice stands here. */
-export const failsOver = (error: BackendError): boolean => error.kind !== 'invalid-request' && error.kind !== 'aborted';
+export const failsOver = ({ kind, elsewhere }: BackendError): boolean =>
+  kind === 'invalid-request' ? elsewhere : kind !== 'aborted';
 
 /** The answer when every backend failed, the most telling reason first: what a client can act upon. */
 const ANSWERS: ReadonlyArray<readonly [BackendErrorKind, status: number, message: string, code: string]> = [
@@ -19,7 +21,12 @@ export function toApiError(failures: readonly BackendError[]): ApiError {
   const last = failures.at(-1);
   if (last?.kind === 'invalid-request') {
     const status = last.status === 413 || last.status === 422 ? last.status : 400;
-    return new ApiError(status, clientSafe(last.message), { param: last.param, code: last.code, cause: last });
+    const [param, code] = [last.param, last.code].map((name) => (name === null ? null : redact(name, MAX_NAME)));
+    return new ApiError(status, redact(last.message, MAX_MESSAGE), {
+      param: param ?? null,
+      code: code ?? null,
+      cause: last,
+    });
   }
   const tried = failures.map((failure) => `${failure.backend}: ${failure.kind}`).join(', ');
   for (const [kind, status, message, code] of ANSWERS) {
@@ -36,8 +43,6 @@ export function toApiError(failures: readonly BackendError[]): ApiError {
   return new ApiError(502, `No backend of the model could answer. (${tried})`, { code: 'backend_error', cause: last });
 }
 
+/** Engines quote the client's request, which may be long. */
 const MAX_MESSAGE = 2000;
-
-/** Engines quote the client's request, which may be long; some quote their own address. */
-const clientSafe = (message: string): string =>
-  message.replaceAll(/\bhttps?:\/\/[^\s'"<>)]+/g, '[url]').slice(0, MAX_MESSAGE);
+const MAX_NAME = 200;

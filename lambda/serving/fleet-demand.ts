@@ -3,6 +3,7 @@ import type { RequestRecord } from './settle.ts';
 /** One request that wanted a fleet. */
 export interface FleetDemand {
   readonly fleet: string;
+  readonly namespace: string;
   readonly served: boolean;
 }
 
@@ -22,6 +23,7 @@ export function fleetDemand(record: RequestRecord): FleetDemand[] {
   const end = answered >= 0 ? answered : stopped >= 0 ? stopped : candidates.length - 1;
   return candidates.slice(0, end + 1).flatMap((candidate, index) => {
     if (candidate.kind !== 'openai-compatible' || candidate.fleet === undefined) return [];
-    return [{ fleet: candidate.fleet.name, served: index === answered || index === stopped }];
+    const { name: fleet, metricsNamespace: namespace } = candidate.fleet;
+    return [{ fleet, namespace, served: index === answered || index === stopped }];
   });
 }

@@ -10,7 +10,6 @@ export interface GatewayEvent {
   readonly headers?: Readonly<Record<string, string | undefined>> | null;
   readonly multiValueHeaders?: Readonly<Record<string, readonly string[] | undefined>> | null;
   readonly body?: string | null;
-  readonly isBase64Encoded?: boolean;
   readonly requestContext: {
     readonly requestId?: string;
     readonly identity?: { readonly apiKeyId?: string | null };

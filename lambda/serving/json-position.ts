@@ -83,8 +83,13 @@ function scanString(text: string, from: number): { closed: boolean; end: number 
     if (code !== 0x5c) continue;
     at += 1;
     const escaped = text[at] ?? '';
-    if (escaped === 'u' && /^[0-9a-fA-F]{4}$/.test(text.slice(at + 1, at + 5))) at += 4;
-    else if (escaped === '' || !'"\\/bfnrt'.includes(escaped)) return { closed: false, end: Math.min(at, text.length) };
+    if (escaped === 'u') {
+      const digits = /^[0-9a-fA-F]*/.exec(text.slice(at + 1, at + 5))?.[0].length ?? 0;
+      at += digits;
+      if (digits < 4) return { closed: false, end: at + 1 };
+    } else if (escaped === '' || !'"\\/bfnrt'.includes(escaped)) {
+      return { closed: false, end: Math.min(at, text.length) };
+    }
   }
   return { closed: false, end: text.length };
 }

@@ -7,7 +7,7 @@
  * | metric | unit | counts |
  * |---|---|---|
  * | Requests | Count | chat completions, refused ones too |
- * | Errors | Count | those that failed by our or a backend's fault: 5xx, or an error event in the stream |
+ * | Errors | Count | those that failed by our or a backend's fault: 5xx, or an answer that broke off |
  * | ClientErrors | Count | those refused with 4xx, 429 of a backend included |
  * | InputTokens, OutputTokens, CachedInputTokens | Count | as billed; cached ones are among the input ones |
  * | CostUsd | None | USD |

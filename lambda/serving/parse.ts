@@ -12,10 +12,7 @@ import { checkSemantics, checkSendable } from './semantics.ts';
  *
  * @throws ApiError 400, naming the position or the parameter; 413
  */
-export function parseChatRequest(
-  event: Pick<GatewayEvent, 'body' | 'isBase64Encoded'>,
-  maxBytes: number,
-): ChatCompletionRequest {
+export function parseChatRequest(event: Pick<GatewayEvent, 'body'>, maxBytes: number): ChatCompletionRequest {
   const body = parseJson(bodyText(event, maxBytes));
   checkSendable(body);
   if (!validate(body)) {
@@ -27,22 +24,17 @@ export function parseChatRequest(
   return request;
 }
 
-function bodyText(event: Pick<GatewayEvent, 'body' | 'isBase64Encoded'>, maxBytes: number): string {
+/** Text always: the API declares no binary media types, so that API Gateway encodes nothing, and decodes UTF-8 itself. */
+function bodyText(event: Pick<GatewayEvent, 'body'>, maxBytes: number): string {
   const body = event.body ?? '';
-  // A character is one byte at least: long bodies needn't be measured, nor decoded.
-  const bytes = event.isBase64Encoded ? Math.floor((body.length * 3) / 4) - 2 : body.length;
-  if (bytes > maxBytes || (!event.isBase64Encoded && Buffer.byteLength(body) > maxBytes)) {
+  // A character is one byte at least: long bodies needn't be measured.
+  if (body.length > maxBytes || Buffer.byteLength(body) > maxBytes) {
     throw new ApiError(413, `Request body too large: the limit is ${maxBytes} bytes.`, {
       type: 'invalid_request_error',
       code: 'request_too_large',
     });
   }
-  if (!event.isBase64Encoded) return body;
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(body, 'base64'));
-  } catch {
-    throw invalidRequest('The request body is not valid UTF-8.', null, 'invalid_encoding');
-  }
+  return body;
 }
 
 function parseJson(text: string): unknown {

@@ -2,10 +2,31 @@ import { type ApiError, invalidRequest } from './errors.ts';
 import type { ChatCompletionRequest, ChatMessage } from './openai.ts';
 
 /**
- * Parameters that steer an engine past its operator: fairness (`priority`), isolation between tenants (`cache_salt`),
- * or code and templates run by the engine. They are the deployment's to set, never a client's.
+ * Parameters that steer an engine, or a proxy before it, past its operator. They are the deployment's to set, never a
+ * client's. By what they would do:
  */
-const RESERVED = ['priority', 'cache_salt', 'kv_transfer_params', 'vllm_xargs', 'chat_template', '__proto__'];
+const RESERVED = [
+  // Be fair to others: vLLM, SGLang, llama.cpp.
+  ...['priority', 'id_slot', 'data_parallel_rank'],
+  // Keep tenants apart, and caches where they are: vLLM, SGLang.
+  ...['cache_salt', 'extra_key', 'session_params', 'kv_transfer_params', 'request_id', 'rid'],
+  ...['bootstrap_host', 'bootstrap_port', 'bootstrap_room'],
+  // Run the client's code, templates or weights in the engine: vLLM, SGLang, TGI, llama.cpp.
+  ...['vllm_xargs', 'chat_template', 'logits_processors', 'custom_logit_processor', 'custom_params'],
+  ...['mm_processor_kwargs', 'media_io_kwargs', 'lora_request', 'lora_path', 'lora', 'adapter_id'],
+  // Show what the engine has in memory: SGLang.
+  'return_hidden_states',
+  // Send the request, and its key, somewhere else, or to another model at another price: LiteLLM, OpenRouter.
+  ...['api_base', 'base_url', 'api_key', 'api_version', 'organization', 'custom_llm_provider', 'extra_headers'],
+  ...['extra_body', 'extra_query', 'fallbacks', 'models', 'provider', 'route', 'plugins'],
+  '__proto__',
+];
+
+/**
+ * Arguments of the operator's own template, `enable_thinking` of Qwen's the best known, are the client's to give. Not
+ * these two: they are arguments of the function around it, the template itself one of them.
+ */
+const RESERVED_TEMPLATE_ARGUMENTS = ['chat_template', 'tokenize'];
 
 /** Deeper than any tool's schema; far below where serializing a request would exhaust the stack. */
 const MAX_DEPTH = 200;
@@ -13,13 +34,12 @@ const MAX_DEPTH = 200;
 /** What the schema can't say, or can't say well. @throws ApiError for the first problem */
 export function checkSemantics(request: ChatCompletionRequest): void {
   for (const name of RESERVED) {
-    if (Object.hasOwn(request, name)) {
-      throw invalidRequest(
-        `Unsupported parameter: '${name}' is not accepted from clients.`,
-        name,
-        'unsupported_parameter',
-      );
-    }
+    if (Object.hasOwn(request, name)) throw reserved(name);
+  }
+  const { chat_template_kwargs: templateArguments } = request;
+  for (const name of RESERVED_TEMPLATE_ARGUMENTS) {
+    if (typeof templateArguments !== 'object' || templateArguments === null) break;
+    if (Object.hasOwn(templateArguments, name)) throw reserved(`chat_template_kwargs.${name}`);
   }
   request.messages.forEach(checkMessage);
   checkTools(request);
@@ -35,6 +55,11 @@ export function checkSemantics(request: ChatCompletionRequest): void {
 function checkMessage(message: ChatMessage, index: number): void {
   const at = `messages[${index}]`;
   if (message.role === 'tool' && !message.tool_call_id) throw missing(`${at}.tool_call_id`);
+  message.tool_calls?.forEach((call: { type: string; function?: unknown }, callIndex) => {
+    if (call.type === 'function' && call.function === undefined) {
+      throw missing(`${at}.tool_calls[${callIndex}].function`);
+    }
+  });
   const needsContent = message.role !== 'assistant' && message.role !== 'function';
   if (needsContent && message.content == null) throw missing(`${at}.content`);
   if (!Array.isArray(message.content)) return;
@@ -113,6 +138,9 @@ function pathOf(parent: Place, key: string | number): string {
   const step = typeof key === 'number' ? `[${key}]` : parent.parent === undefined ? key : `.${key}`;
   return parent.parent === undefined ? step : pathOf(parent.parent, parent.key) + step;
 }
+
+const reserved = (param: string): ApiError =>
+  invalidRequest(`Unsupported parameter: '${param}' is not accepted from clients.`, param, 'unsupported_parameter');
 
 const missing = (param: string): ApiError =>
   invalidRequest(`Missing required parameter: '${param}'.`, param, 'missing_required_parameter');

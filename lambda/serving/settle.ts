@@ -1,8 +1,10 @@
 import type { BackendError, Usage } from '../backends/backend.ts';
 import type { BackendConfig } from './config.ts';
 import type { ContentLog } from './content-log.ts';
+import type { ApiError } from './errors.ts';
 import { type FleetDemand, fleetDemand } from './fleet-demand.ts';
 import { embeddedMetrics, type MetricValues, NO_VALUE } from './metrics.ts';
+import { redact } from './redact.ts';
 
 /** What is known of a chat completion when it is over, however it ended. */
 export interface RequestRecord {
@@ -31,7 +33,7 @@ export interface RequestRecord {
   /** Only where the owner asked for it. */
   content?: ContentLog;
   /** Why it failed: also in mid-stream, when the status had gone out already. */
-  error?: { readonly status: number; readonly code: string | null };
+  error?: ApiError;
 }
 
 export interface SettleOptions {
@@ -100,7 +102,7 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
   };
   return [
     ...record.failures.map((failure) => failureLine(failure, record, timestamp, options)),
-    ...fleetDemand(record).map((demand) => demandLine(demand, record, timestamp, options)),
+    ...fleetDemand(record).map((demand) => demandLine(demand, record, timestamp)),
     JSON.stringify(line),
   ];
 }
@@ -116,7 +118,7 @@ function failureLine(failure: BackendError, record: RequestRecord, timestamp: nu
     request_id: record.requestId,
     kind: failure.kind,
     backend_status: failure.status,
-    backend_code: failure.code?.slice(0, MAX_CODE),
+    backend_code: failure.code === null ? undefined : redact(failure.code, MAX_CODE),
     retry_after_ms: failure.retryAfterMs,
     reason: reasonOf(failure, options.logContent),
     cause: causeOf(failure),
@@ -130,14 +132,14 @@ function failureLine(failure: BackendError, record: RequestRecord, timestamp: nu
   });
 }
 
-function demandLine(demand: FleetDemand, record: RequestRecord, timestamp: number, options: SettleOptions): string {
+function demandLine(demand: FleetDemand, record: RequestRecord, timestamp: number): string {
   const values = { Demand: 1, Unserved: demand.served ? 0 : 1 };
   return JSON.stringify({
     timestamp: new Date(timestamp).toISOString(),
     level: 'INFO',
     message: 'fleet demand',
     request_id: record.requestId,
-    ...embeddedMetrics(options.namespace, timestamp, { fleet: demand.fleet }, values),
+    ...embeddedMetrics(demand.namespace, timestamp, { fleet: demand.fleet }, values),
   });
 }
 
@@ -148,15 +150,10 @@ const MAX_CODE = 100;
  * What may be logged of a failure's message. A backend's own words may quote the prompt (engines quote what they refuse
  * or fail at) or a part of a key: of those only what is about neither.
  */
-function reasonOf({ kind, status, message }: BackendError, logContent: boolean): string | undefined {
-  const short = message.slice(0, MAX_REASON);
-  if (logContent) return short;
-  if (kind === 'invalid-request' || kind === 'server') return undefined;
-  return status === undefined ? short : short.replace(LOOKS_LIKE_A_KEY, '[...]');
+function reasonOf({ kind, message }: BackendError, logContent: boolean): string | undefined {
+  if (!logContent && (kind === 'invalid-request' || kind === 'server')) return undefined;
+  return redact(message, MAX_REASON);
 }
-
-/** Keys of providers are longer, hosts and model names mostly shorter. */
-const LOOKS_LIKE_A_KEY = /[\w*.-]{24,}/g;
 
 /** A system error's code, or a fault's place in our code: its message might hold what it choked on. */
 function causeOf(failure: BackendError): string | undefined {

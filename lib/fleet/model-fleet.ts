@@ -30,6 +30,7 @@ import { fitProblem } from '../private/fleet/memory-fit';
 import { acknowledgeKey } from '../private/fleet/nag-reasons';
 import { internetNeed } from '../private/fleet/needs-internet';
 import { addPolicies } from '../private/fleet/scaling-policies';
+import { defaultApiName, metricsNamespace } from '../private/names';
 import { requireDuration, requireInteger } from '../private/validation';
 import type { FleetScaling } from './fleet-scaling';
 import type { IGpuCapacity } from './gpu-capacity';
@@ -40,11 +41,18 @@ import type { IServingEngine } from './serving-engine';
 export interface ModelFleetProps {
   /**
    * Names the fleet in metrics, logs and as a backend: lower-case letters, digits and `-`, at most 32. Unique within a
-   * region of the account.
+   * gateway.
    *
    * @default - the construct's id, in lower case
    */
   readonly fleetName?: string;
+
+  /**
+   * The CloudWatch namespace of the fleet's metrics, those of its engine and those that gateways write of it.
+   *
+   * @default - `LlmServing/`, the stack's name and the construct's path in it
+   */
+  readonly metricsNamespace?: string;
 
   /** What runs the model. */
   readonly engine: IServingEngine;
@@ -181,6 +189,9 @@ export class ModelFleet extends Construct implements IConnectable {
   /** What requests call the model. */
   public readonly modelName: string;
 
+  /** The CloudWatch namespace of the fleet's metrics. */
+  public readonly metricsNamespace: string;
+
   /** The VPC that tasks and load balancer are in. */
   public readonly vpc: IVpc;
 
@@ -225,6 +236,7 @@ export class ModelFleet extends Construct implements IConnectable {
         `fleetName must be 1–32 lower-case letters, digits or "-" and begin with a letter or digit, got "${this.fleetName}"`,
       );
     }
+    this.metricsNamespace = metricsNamespace(props.metricsNamespace, defaultApiName(this));
     requireInteger('minHealthyPercent', props.minHealthyPercent, 0, 100);
     requireInteger('maxHealthyPercent', props.maxHealthyPercent, 100, 400);
     const minHealthyPercent = props.minHealthyPercent ?? 100;
@@ -275,6 +287,7 @@ export class ModelFleet extends Construct implements IConnectable {
     this.logGroup = new LogGroup(this, 'Logs', logs);
     this.taskDefinition = createTask(this, {
       fleetName: this.fleetName,
+      metricsNamespace: this.metricsNamespace,
       engine,
       weights,
       capacity,
@@ -337,17 +350,17 @@ export class ModelFleet extends Construct implements IConnectable {
 
   /** Requests that run on a task, on average over 5 minutes unless told otherwise. */
   public metricRunning(options?: MetricOptions): Metric {
-    return fleetMetric(this.fleetName, this.engineMetrics.running, options);
+    return fleetMetric(this.metricsPlace, this.engineMetrics.running, options);
   }
 
   /** Requests that wait on a task, on average over 5 minutes unless told otherwise. */
   public metricWaiting(options?: MetricOptions): Metric {
-    return fleetMetric(this.fleetName, this.engineMetrics.waiting, options);
+    return fleetMetric(this.metricsPlace, this.engineMetrics.waiting, options);
   }
 
   /** The share of the KV cache in use, 0–1, on average over 5 minutes unless told otherwise. */
   public metricKvCacheUsage(options?: MetricOptions): Metric {
-    return fleetMetric(this.fleetName, this.requireMetric('kvCacheUsage'), options);
+    return fleetMetric(this.metricsPlace, this.requireMetric('kvCacheUsage'), options);
   }
 
   /** The share of prompt tokens that were in the prefix cache, in percent, over 5 minutes unless told otherwise. */
@@ -359,20 +372,20 @@ export class ModelFleet extends Construct implements IConnectable {
       expression: '100 * hits / queries',
       period: sum.period,
       usingMetrics: {
-        hits: fleetMetric(this.fleetName, this.requireMetric('prefixHits'), sum),
-        queries: fleetMetric(this.fleetName, this.requireMetric('prefixQueries'), sum),
+        hits: fleetMetric(this.metricsPlace, this.requireMetric('prefixHits'), sum),
+        queries: fleetMetric(this.metricsPlace, this.requireMetric('prefixQueries'), sum),
       },
     });
   }
 
   /** Requests that wanted this fleet, also when it had no task; their sum over 5 minutes unless told otherwise. */
   public metricDemand(options?: MetricOptions): Metric {
-    return fleetMetric(this.fleetName, 'Demand', { statistic: Stats.SUM, ...options });
+    return fleetMetric(this.metricsPlace, 'Demand', { statistic: Stats.SUM, ...options });
   }
 
   /** Requests that wanted this fleet and didn't get it; their sum over 5 minutes unless told otherwise. */
   public metricUnserved(options?: MetricOptions): Metric {
-    return fleetMetric(this.fleetName, 'Unserved', { statistic: Stats.SUM, ...options });
+    return fleetMetric(this.metricsPlace, 'Unserved', { statistic: Stats.SUM, ...options });
   }
 
   /** GPU-hours that tasks held in each period of an hour. */
@@ -395,6 +408,10 @@ export class ModelFleet extends Construct implements IConnectable {
         `fleet "${this.fleetName}" fetches ${needed}, but its VPC has no way to the internet: add a NAT gateway, or use weights in a bucket and images in Amazon ECR`,
       );
     }
+  }
+
+  private get metricsPlace() {
+    return { namespace: this.metricsNamespace, fleet: this.fleetName };
   }
 
   private get engineMetrics() {

@@ -24,7 +24,15 @@ export interface ConsumerProps {
    */
   readonly consumerName?: string;
 
-  /** What the consumer may do. */
+  /**
+   * What the consumer may do.
+   *
+   * A deployed consumer can't be moved to another tier by a deployment alone: CloudFormation puts its key into the new
+   * usage plan before it takes it out of the old one, and API Gateway allows a key one plan of a stage (409). Either
+   * run `aws apigateway delete-usage-plan-key --usage-plan-id OLD --key-id KEY` right before `cdk deploy` (the key is
+   * refused until the deployment is through), or make a new consumer, and remove the old one when its clients have
+   * the new key.
+   */
   readonly tier: Tier;
 
   /**
@@ -54,7 +62,12 @@ export interface ConsumerAttributes {
    */
   readonly consumerName?: string;
 
-  /** What the consumer may do. */
+  /**
+   * What the consumer may do.
+   *
+   * A deployed consumer can't be moved to another tier by a deployment alone: see `tier` of `ConsumerProps` for the two
+   * ways.
+   */
   readonly tier: Tier;
 }
 
@@ -107,6 +120,6 @@ class ImportedConsumer extends Construct implements IConsumer {
 
 function nameOf(id: string, given: string | undefined): string {
   const name = given ?? id.toLowerCase();
-  requireName('consumerName', name);
+  requireName('consumerName', name, given === undefined);
   return name;
 }

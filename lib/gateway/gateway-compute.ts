@@ -1,6 +1,13 @@
 import { Token } from 'aws-cdk-lib';
 import type { InstanceType } from 'aws-cdk-lib/aws-ec2';
-import { Connections, type ISecurityGroup, type IVpc, SecurityGroup, type SubnetSelection } from 'aws-cdk-lib/aws-ec2';
+import {
+  Connections,
+  type ISecurityGroup,
+  type ISubnet,
+  type IVpc,
+  SecurityGroup,
+  type SubnetSelection,
+} from 'aws-cdk-lib/aws-ec2';
 import {
   Alias,
   Architecture,
@@ -11,7 +18,7 @@ import {
 import type { Construct } from 'constructs';
 import { acknowledgeManagedPolicy } from '../private/acknowledge';
 import type { ComputeFunctionProps, ComputeTarget } from '../private/compute-function-props';
-import { requireInteger } from '../private/validation';
+import { requireInteger, requireKnown } from '../private/validation';
 
 /** Options of on-demand Lambda. */
 export interface LambdaComputeOptions {
@@ -71,7 +78,7 @@ export interface ManagedInstancesComputeOptions {
   /**
    * Which of the VPC's subnets; at least one, at most 16.
    *
-   * @default - the private ones
+   * @default - the private ones with a way out; a VPC without any needs them named, and VPC endpoints
    */
   readonly vpcSubnets?: SubnetSelection;
 
@@ -182,6 +189,7 @@ class LambdaCompute extends GatewayCompute {
   /** @internal */
   public override _functionProps(): ComputeFunctionProps {
     return {
+      functionId: 'Resource',
       memorySize: this.options.memorySizeMiB ?? 512,
       reservedConcurrentExecutions: this.options.reservedConcurrency,
       vpc: this.options.vpc,
@@ -216,6 +224,7 @@ class ManagedInstancesCompute extends GatewayCompute {
   constructor(private readonly options: ManagedInstancesComputeOptions) {
     super();
     // https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances.html
+    requireKnown('memorySizeMiB', options.memorySizeMiB);
     requireInteger('memorySizeMiB', options.memorySizeMiB, 2048, 32768);
     requireInteger('maxConcurrency', options.maxConcurrency, 1, 1600);
     requireInteger('minEnvironments', options.minEnvironments, 0, 15000);
@@ -227,7 +236,12 @@ class ManagedInstancesCompute extends GatewayCompute {
       );
     }
     const { maxEnvironments } = options;
-    if (maxEnvironments !== undefined && maxEnvironments < this.minEnvironments) {
+    if (
+      maxEnvironments !== undefined &&
+      !Token.isUnresolved(maxEnvironments) &&
+      !Token.isUnresolved(this.minEnvironments) &&
+      maxEnvironments < this.minEnvironments
+    ) {
       throw new Error(
         `maxEnvironments (${maxEnvironments}) must not be less than minEnvironments (${this.minEnvironments})`,
       );
@@ -246,7 +260,7 @@ class ManagedInstancesCompute extends GatewayCompute {
 
   /** @internal */
   public override _functionProps(): ComputeFunctionProps {
-    return { memorySize: this.memorySize };
+    return { functionId: 'ManagedInstances', memorySize: this.memorySize };
   }
 
   /** @internal */
@@ -269,7 +283,7 @@ class ManagedInstancesCompute extends GatewayCompute {
       }),
     ];
     const provider = new CapacityProvider(scope, 'CapacityProvider', {
-      subnets: options.vpc.selectSubnets(options.vpcSubnets).subnets,
+      subnets: this.subnets(),
       securityGroups,
       architectures: [Architecture.ARM_64],
       maxVCpuCount: options.maxVcpus,
@@ -290,6 +304,17 @@ class ManagedInstancesCompute extends GatewayCompute {
       },
     });
     return { invoked: fn, connections: new Connections({ securityGroups }) };
+  }
+
+  /** The CDK's default ends at public subnets: instances there have no public address, and reach nothing. */
+  private subnets(): ISubnet[] {
+    const { vpc, vpcSubnets } = this.options;
+    if (vpcSubnets === undefined && vpc.privateSubnets.length === 0) {
+      throw new Error(
+        `${vpc.node.path} has no private subnets with a way out, which managed instances run in by default: pass vpcSubnets, and see that VPC endpoints lead to Bedrock, CloudWatch Logs and the backends`,
+      );
+    }
+    return vpc.selectSubnets(vpcSubnets).subnets;
   }
 
   private get minEnvironments(): number {

@@ -17,11 +17,19 @@ export interface GatewayOptions {
   readonly compute?: GatewayCompute;
 
   /**
-   * The API's name in API Gateway.
+   * The API's name in API Gateway, which is also a dimension of its metrics.
    *
-   * @default - the construct's id
+   * @default - unique: the name of an `LlmServingStack`; otherwise that of the stack and the construct's path in it
    */
   readonly apiName?: string;
+
+  /**
+   * The CloudWatch namespace of the metrics of models and tiers: letters, digits and `._/#: -`, at most 255. Gateways
+   * with the same one add up.
+   *
+   * @default - `LlmServing/<apiName>`
+   */
+  readonly metricsNamespace?: string;
 
   /**
    * The stage's name, which is part of the URL where there is no custom domain.
@@ -31,14 +39,15 @@ export interface GatewayOptions {
   readonly stageName?: string;
 
   /**
-   * Requests a second of all consumers together, in the long run.
+   * Requests a second of all consumers together, in the long run, to each route: API Gateway counts a stage's limit by
+   * method.
    *
    * @default 500
    */
   readonly requestsPerSecond?: number;
 
   /**
-   * Requests of all consumers together that may come at once.
+   * Requests of all consumers together to a route that may come at once.
    *
    * @default - twice `requestsPerSecond`
    */
@@ -155,9 +164,10 @@ export interface GatewayOptions {
   readonly logRemovalPolicy?: RemovalPolicy;
 
   /**
-   * The key that the logs are encrypted with.
+   * The key that the logs and the functions' environment variables are encrypted with. A key of this app lets CloudWatch
+   * Logs use it; the policy of an imported one must do so already.
    *
-   * @default - CloudWatch's own
+   * @default - the services' own
    */
   readonly encryptionKey?: IKey;
 

@@ -1,4 +1,4 @@
-import { ArnFormat, Aws, Duration, Lazy, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { Annotations, ArnFormat, Duration, Lazy, RemovalPolicy, Stack, Token } from 'aws-cdk-lib';
 import { type DomainName, EndpointType, type RestApi, SecurityPolicy } from 'aws-cdk-lib/aws-apigateway';
 import { type Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
@@ -17,11 +17,11 @@ import { handlerFolder } from '../private/handler-assets';
 import { HandlerFunction } from '../private/handler-function';
 import { limitsConfig } from '../private/limits';
 import { ModelRegistry } from '../private/model-registry';
+import { defaultApiName, metricsNamespace } from '../private/names';
 import { createServingApi } from '../private/serving-api';
 import { ServingCode } from '../private/serving-code';
 import { CONSUMERS_ENV, type ServingConfig } from '../private/serving-config';
-import { METRICS_NAMESPACE } from '../private/serving-metrics';
-import { requireDuration, requireInteger, requireNumber } from '../private/validation';
+import { requireBurst, requireDuration, requireKnown } from '../private/validation';
 import type { IConsumer } from './consumer';
 import { GatewayCompute } from './gateway-compute';
 import type { GatewayProps } from './gateway-props';
@@ -41,7 +41,10 @@ export class Gateway extends Construct {
   /** The function that serves requests. */
   public readonly handler: LambdaFunction;
 
-  /** The function that takes the key out of a request's headers. */
+  /**
+   * The function that takes the key out of a request's headers. That there is none is a refusal, not an error: its metric
+   * `Errors` counts failures alone.
+   */
   public readonly authorizer: LambdaFunction;
 
   /** The log of requests as API Gateway saw them. */
@@ -55,17 +58,17 @@ export class Gateway extends Construct {
 
   private readonly registry: ModelRegistry;
   private readonly ownTiers: Tier[] = [];
+  private readonly metricsNamespace: string;
 
   constructor(scope: Construct, id: string, props: GatewayProps = {}) {
     super(scope, id);
     const stageName = props.stageName ?? 'live';
+    requireKnown('stageName', stageName);
     if (!/^[A-Za-z0-9_]{1,128}$/.test(stageName)) {
       throw new Error(`stageName must be 1–128 letters, digits or "_", got "${stageName}"`);
     }
     const requestsPerSecond = props.requestsPerSecond ?? 500;
-    requireNumber('requestsPerSecond', requestsPerSecond, 0.001);
-    const burst = props.burst ?? Math.ceil(requestsPerSecond * 2);
-    requireInteger('burst', burst, 1);
+    const burst = requireBurst(requestsPerSecond, props.burst);
     const authorizerCacheTtl = props.authorizerCacheTtl ?? Duration.seconds(0);
     requireDuration('authorizerCacheTtl', authorizerCacheTtl, Duration.seconds(0), Duration.hours(1));
     if ((props.domainName === undefined) !== (props.certificate === undefined)) {
@@ -76,6 +79,8 @@ export class Gateway extends Construct {
     requireFeatures(props.features ?? []);
     const cors = corsConfig(props.corsOrigins);
     const limits = limitsConfig(props);
+    const apiName = props.apiName ?? defaultApiName(this);
+    this.metricsNamespace = metricsNamespace(props.metricsNamespace, apiName);
 
     const compute = props.compute ?? GatewayCompute.lambda();
     const tracing = props.tracing ?? true;
@@ -84,7 +89,7 @@ export class Gateway extends Construct {
       logRemovalPolicy: props.logRemovalPolicy ?? RemovalPolicy.DESTROY,
       encryptionKey: props.encryptionKey,
     };
-    if (props.encryptionKey !== undefined) allowLogs(props.encryptionKey, Stack.of(this));
+    if (props.encryptionKey !== undefined) allowLogs(props.encryptionKey, this);
 
     const handler = new HandlerFunction(this, 'Handler', {
       description: 'Serves chat completions',
@@ -110,7 +115,7 @@ export class Gateway extends Construct {
     }).function;
 
     const { api, accessLogGroup } = createServingApi(this, {
-      apiName: props.apiName ?? id,
+      apiName,
       stageName,
       target: invoked,
       integrationTimeout: FUNCTION_TIMEOUT,
@@ -153,6 +158,7 @@ export class Gateway extends Construct {
   /** Makes a model available, and gives the function the right to call its backends. */
   public addModel(model: Model): void {
     this.registry.add(model);
+    model._addedToGateway(this.metricsNamespace);
   }
 
   /** Lets a tier's consumers in. */
@@ -160,7 +166,13 @@ export class Gateway extends Construct {
     if (this.ownTiers.some((other) => other.tierName === tier.tierName)) {
       throw new Error(`two tiers of one gateway have the name "${tier.tierName}": give one of them another tierName`);
     }
+    if (Stack.of(tier) !== Stack.of(this)) {
+      throw new Error(
+        `tier "${tier.tierName}" is in stack ${Stack.of(tier).node.path}, its gateway in ${Stack.of(this).node.path}: each would need the other first, so make the tier in the gateway's stack`,
+      );
+    }
     this.ownTiers.push(tier);
+    tier._addedToGateway(this.metricsNamespace);
     tier.usagePlan.addApiStage({ api: this.api, stage: this.api.deploymentStage });
   }
 
@@ -169,7 +181,10 @@ export class Gateway extends Construct {
     return this.api.deploymentStage.metricCount({ statistic: Stats.SUM, ...options });
   }
 
-  /** Answers with a 4xx, by API Gateway or by the handler; their sum over 5 minutes unless told otherwise. */
+  /**
+   * Answers with a 4xx, by API Gateway or by the handler, to requests without a valid key too; their sum over 5 minutes
+   * unless told otherwise.
+   */
   public metricClientErrors(options?: MetricOptions): Metric {
     return this.api.deploymentStage.metricClientError({ statistic: Stats.SUM, ...options });
   }
@@ -190,7 +205,8 @@ export class Gateway extends Construct {
     if (props.hostedZone !== undefined) {
       const record = {
         zone: props.hostedZone,
-        recordName: props.domainName,
+        // With a dot: the CDK appends the zone's name to what doesn't end in it, and may not know it.
+        recordName: `${props.domainName}.`,
         target: RecordTarget.fromAlias(new ApiGatewayDomain(domain)),
       };
       new ARecord(this, 'AliasIpv4', record);
@@ -206,7 +222,7 @@ export class Gateway extends Construct {
       tiers: this.ownTiers.map((tier) => tier._render((name) => this.registry.nameOf(name) ?? name)),
       features: props.features ?? [],
       limits: rendered.limits,
-      metrics: { namespace: METRICS_NAMESPACE },
+      metrics: { namespace: this.metricsNamespace },
       logContent: props.logContent ?? false,
       ...(rendered.cors && { cors: rendered.cors }),
     };
@@ -251,10 +267,12 @@ export class Gateway extends Construct {
 }
 
 /** CloudWatch Logs encrypts by itself, so the key's policy must let it. */
-function allowLogs(key: IKey, stack: Stack): void {
-  key.addToResourcePolicy(
+function allowLogs(key: IKey, scope: Construct): void {
+  const stack = Stack.of(scope);
+  const principal = `logs.${stack.region}.${stack.urlSuffix}`;
+  const { statementAdded } = key.addToResourcePolicy(
     new PolicyStatement({
-      principals: [new ServicePrincipal(`logs.${Aws.REGION}.amazonaws.com`)],
+      principals: [new ServicePrincipal(principal)],
       actions: ['kms:Encrypt*', 'kms:Decrypt*', 'kms:ReEncrypt*', 'kms:GenerateDataKey*', 'kms:Describe*'],
       resources: ['*'],
       conditions: {
@@ -269,4 +287,10 @@ function allowLogs(key: IKey, stack: Stack): void {
       },
     }),
   );
+  if (!statementAdded) {
+    Annotations.of(scope).addWarningV2(
+      'cdk-llm-serving:keyPolicy',
+      `encryptionKey is not of this app, so its policy is yours to edit: unless it lets ${Token.isUnresolved(stack.region) ? "CloudWatch Logs of the stack's region" : principal} encrypt and decrypt, no log group can be made`,
+    );
+  }
 }

@@ -1,9 +1,10 @@
+import { Annotations, Aspects } from 'aws-cdk-lib';
 import { Period, UsagePlan } from 'aws-cdk-lib/aws-apigateway';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
 import type { TierConfig } from '../private/serving-config';
-import { servingMetric } from '../private/serving-metrics';
-import { requireInteger, requireName, requireNumber, requireUnique } from '../private/validation';
+import { ServingMetrics } from '../private/serving-metrics';
+import { requireBurst, requireInteger, requireKnown, requireName, requireUnique } from '../private/validation';
 import type { IConsumer } from './consumer';
 
 /** The time that a request quota counts over. */
@@ -93,15 +94,16 @@ export class Tier extends Construct {
   public readonly priority: number;
 
   private readonly ownConsumers: IConsumer[] = [];
+  private readonly metrics: ServingMetrics<'tier'>;
+  private inGateway = false;
 
   constructor(scope: Construct, id: string, props: TierProps = {}) {
     super(scope, id);
     this.tierName = props.tierName ?? id.toLowerCase();
-    requireName('tierName', this.tierName);
+    requireName('tierName', this.tierName, props.tierName === undefined);
+    this.metrics = new ServingMetrics('tier', this.tierName);
     const requestsPerSecond = props.requestsPerSecond ?? 10;
-    requireNumber('requestsPerSecond', requestsPerSecond, 0.001);
-    const burst = props.burst ?? Math.ceil(requestsPerSecond * 2);
-    requireInteger('burst', burst, 1);
+    const burst = requireBurst(requestsPerSecond, props.burst);
     requireInteger('requestQuota', props.requestQuota, 1);
     if (props.quotaPeriod !== undefined && props.requestQuota === undefined) {
       throw new Error('quotaPeriod needs requestQuota: the number of requests in that period');
@@ -112,6 +114,7 @@ export class Tier extends Construct {
       );
     }
     requireUnique('allowedModels', props.allowedModels ?? []);
+    requireKnown('maxOutputTokens', props.maxOutputTokens);
     requireInteger('maxOutputTokens', props.maxOutputTokens, 1);
     this.allowedModels = props.allowedModels && [...props.allowedModels];
     this.maxOutputTokens = props.maxOutputTokens;
@@ -124,6 +127,11 @@ export class Tier extends Construct {
         quota: { limit: props.requestQuota, period: periodOf(props.quotaPeriod ?? QuotaPeriod.MONTH) },
       }),
     });
+    Aspects.of(this).add({
+      visit: (node) => {
+        if (node === this) this.warnIfUnused();
+      },
+    });
   }
 
   /** The consumers that were declared with this tier. */
@@ -133,27 +141,33 @@ export class Tier extends Construct {
 
   /** Chat completions of its consumers; their sum over 5 minutes unless told otherwise. */
   public metricRequests(options?: MetricOptions): Metric {
-    return servingMetric('tier', this.tierName, 'Requests', options);
+    return this.metrics.metric('Requests', options);
   }
 
   /** Those that failed by a fault of ours or of a backend; their sum over 5 minutes unless told otherwise. */
   public metricErrors(options?: MetricOptions): Metric {
-    return servingMetric('tier', this.tierName, 'Errors', options);
+    return this.metrics.metric('Errors', options);
   }
 
   /** Input tokens, cached ones among them; their sum over 5 minutes unless told otherwise. */
   public metricInputTokens(options?: MetricOptions): Metric {
-    return servingMetric('tier', this.tierName, 'InputTokens', options);
+    return this.metrics.metric('InputTokens', options);
   }
 
   /** Output tokens; their sum over 5 minutes unless told otherwise. */
   public metricOutputTokens(options?: MetricOptions): Metric {
-    return servingMetric('tier', this.tierName, 'OutputTokens', options);
+    return this.metrics.metric('OutputTokens', options);
   }
 
   /** What the answers cost, in USD; the sum over 5 minutes unless told otherwise. */
   public metricCostUsd(options?: MetricOptions): Metric {
-    return servingMetric('tier', this.tierName, 'CostUsd', options);
+    return this.metrics.metric('CostUsd', options);
+  }
+
+  /** @internal */
+  public _addedToGateway(metricsNamespace: string): void {
+    this.inGateway = true;
+    this.metrics.addNamespace(metricsNamespace);
   }
 
   /** @internal */
@@ -170,6 +184,15 @@ export class Tier extends Construct {
       ...(this.maxOutputTokens !== undefined && { maxOutputTokens: this.maxOutputTokens }),
       ...(this.priority !== 0 && { priority: this.priority }),
     };
+  }
+
+  /** Warns of keys that nobody can use. Tiers may be added until synthesis. */
+  private warnIfUnused(): void {
+    if (this.inGateway || this.ownConsumers.length === 0) return;
+    Annotations.of(this).addWarningV2(
+      'cdk-llm-serving:tierWithoutGateway',
+      `tier "${this.tierName}" has consumers and is in no gateway, so that their keys are refused: pass it in the gateway's tiers, or call addTier`,
+    );
   }
 }
 

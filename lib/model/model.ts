@@ -1,8 +1,8 @@
 import { Token } from 'aws-cdk-lib';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
-import { servingMetric } from '../private/serving-metrics';
-import { requireInteger, requireUnique } from '../private/validation';
+import { ServingMetrics } from '../private/serving-metrics';
+import { requireInteger, requireKnown, requireUnique } from '../private/validation';
 import type { IBackend } from './backend';
 
 /** `GET /v1/models` says when a model was made. A clock would make every synthesis differ. 2025-01-01T00:00:00Z */
@@ -72,14 +72,17 @@ export class Model extends Construct {
   /** How many tokens an answer may have. */
   public readonly maxOutputTokens?: number;
 
+  private readonly metrics: ServingMetrics<'model'>;
+
   constructor(scope: Construct, id: string, props: ModelProps) {
     super(scope, id);
     const modelName = props.modelName ?? id.toLowerCase();
     const names = [modelName, ...(props.aliases ?? [])];
     for (const name of names) {
+      const fromId = name === modelName && props.modelName === undefined;
       if (Token.isUnresolved(name) || !MODEL_NAME.test(name)) {
         throw new Error(
-          `a model's name must be 1–128 letters, digits or "._:/-" and begin with a letter or digit, got "${name}"`,
+          `a model's name must be 1–128 letters, digits or "._:/-" and begin with a letter or digit, got "${name}"${fromId ? ", the construct's id in lower case: pass modelName" : ''}`,
         );
       }
     }
@@ -93,9 +96,12 @@ export class Model extends Construct {
       `the backends of model "${modelName}"`,
       props.backends.map((backend) => backend.backendId),
     );
+    requireKnown('maxOutputTokens', props.maxOutputTokens);
     requireInteger('maxOutputTokens', props.maxOutputTokens, 1);
+    requireKnown('createdUnixSeconds', props.createdUnixSeconds);
     requireInteger('createdUnixSeconds', props.createdUnixSeconds, 0);
     this.modelName = modelName;
+    this.metrics = new ServingMetrics('model', modelName);
     this.aliases = [...(props.aliases ?? [])];
     this.backends = [...props.backends];
     this.ownedBy = props.ownedBy ?? 'cdk-llm-serving';
@@ -105,51 +111,56 @@ export class Model extends Construct {
 
   /** Chat completions that asked for this model; their sum over 5 minutes unless told otherwise. */
   public metricRequests(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'Requests', options);
+    return this.metrics.metric('Requests', options);
   }
 
   /** Those that failed by a fault of ours or of a backend; their sum over 5 minutes unless told otherwise. */
   public metricErrors(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'Errors', options);
+    return this.metrics.metric('Errors', options);
   }
 
   /** Those that were refused with a 4xx; their sum over 5 minutes unless told otherwise. */
   public metricClientErrors(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'ClientErrors', options);
+    return this.metrics.metric('ClientErrors', options);
   }
 
   /** Backends that failed before one answered; their sum over 5 minutes unless told otherwise. */
   public metricFallbacks(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'Fallbacks', options);
+    return this.metrics.metric('Fallbacks', options);
   }
 
   /** Input tokens, cached ones among them; their sum over 5 minutes unless told otherwise. */
   public metricInputTokens(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'InputTokens', options);
+    return this.metrics.metric('InputTokens', options);
   }
 
   /** Output tokens; their sum over 5 minutes unless told otherwise. */
   public metricOutputTokens(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'OutputTokens', options);
+    return this.metrics.metric('OutputTokens', options);
   }
 
   /** What the answers cost, in USD; the sum over 5 minutes unless told otherwise. */
   public metricCostUsd(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'CostUsd', options);
+    return this.metrics.metric('CostUsd', options);
   }
 
   /** Input tokens from a prompt cache; their sum over 5 minutes unless told otherwise. */
   public metricCachedInputTokens(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'CachedInputTokens', options);
+    return this.metrics.metric('CachedInputTokens', options);
   }
 
   /** Milliseconds to the first token of a stream; the median over 5 minutes unless told otherwise. */
   public metricTimeToFirstToken(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'TimeToFirstToken', options);
+    return this.metrics.metric('TimeToFirstToken', options);
   }
 
   /** Milliseconds to the end of an answer; the median over 5 minutes unless told otherwise. */
   public metricDuration(options?: MetricOptions): Metric {
-    return servingMetric('model', this.modelName, 'Duration', options);
+    return this.metrics.metric('Duration', options);
+  }
+
+  /** @internal */
+  public _addedToGateway(metricsNamespace: string): void {
+    this.metrics.addNamespace(metricsNamespace);
   }
 }

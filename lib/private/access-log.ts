@@ -1,5 +1,6 @@
 /**
- * API Gateway's access log: one JSON object a request. The key's id, never the key; no body.
+ * API Gateway's access log: one JSON object a request. The key's id, never the key; no body. Nothing of the client's own
+ * words either, such as its `User-Agent`: variables aren't documented to be escaped, a quote would forge a field.
  * https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-variables-for-access-logging.html
  */
 export const ACCESS_LOG_FORMAT = JSON.stringify({
@@ -15,7 +16,6 @@ export const ACCESS_LOG_FORMAT = JSON.stringify({
   error: '$context.error.message',
   apiKeyId: '$context.identity.apiKeyId',
   sourceIp: '$context.identity.sourceIp',
-  userAgent: '$context.identity.userAgent',
   responseLength: '$context.responseLength',
   latencyMs: '$context.responseLatency',
   wafStatus: '$context.waf.status',

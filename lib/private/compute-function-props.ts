@@ -3,6 +3,11 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 
 /** What a compute says about the function that runs on it. */
 export interface ComputeFunctionProps {
+  /**
+   * The function's construct id. Lambda refuses to add a capacity provider to a function, or to take it away, so that
+   * a function with one is not the function without.
+   */
+  readonly functionId: string;
   readonly memorySize: number;
   readonly reservedConcurrentExecutions?: number;
   readonly vpc?: IVpc;

@@ -9,12 +9,6 @@ const EXPOSED_HEADERS = [
   'x-llm-cache',
   'x-llm-fallbacks',
   'x-llm-validation-error',
-  'x-ratelimit-limit-requests',
-  'x-ratelimit-limit-tokens',
-  'x-ratelimit-remaining-requests',
-  'x-ratelimit-remaining-tokens',
-  'x-ratelimit-reset-requests',
-  'x-ratelimit-reset-tokens',
   'retry-after',
 ];
 

@@ -9,7 +9,7 @@ export function handlerFolder(name: 'api' | 'authorizer'): string {
   return existing(join(ASSETS, 'handlers', name));
 }
 
-/** The JSON schema of a request's body, as API Gateway takes it (draft-04), byte for byte what the handler validates with. */
+/** The coarse part of a request's JSON schema that API Gateway checks (draft-04); the handler checks the whole. */
 export function chatCompletionRequestSchema(): unknown {
   return JSON.parse(readFileSync(existing(join(ASSETS, 'schemas', 'chat-completion-request.json')), 'utf8'));
 }

@@ -1,7 +1,7 @@
 import type { Duration } from 'aws-cdk-lib';
 import { type RemovalPolicy, Validations } from 'aws-cdk-lib';
 import type { ISecurityGroup, IVpc, SubnetSelection } from 'aws-cdk-lib/aws-ec2';
-import { ManagedPolicy, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import {
   Architecture,
@@ -13,10 +13,11 @@ import {
 } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import { acknowledgeManagedPolicy } from './acknowledge';
 
 export interface HandlerFunctionProps {
   readonly description: string;
+  /** The id of the function in this construct; one with another id is another function, with the same role and log. */
+  readonly functionId?: string;
   readonly code: Code;
   readonly memorySize: number;
   readonly timeout: Duration;
@@ -29,6 +30,19 @@ export interface HandlerFunctionProps {
   readonly vpcSubnets?: SubnetSelection;
   readonly securityGroups?: ISecurityGroup[];
 }
+
+/**
+ * What Lambda needs to connect a function to a VPC. AWSLambdaVPCAccessExecutionRole would let it write every log too.
+ * https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+ */
+const NETWORK_INTERFACE_ACTIONS = [
+  'ec2:CreateNetworkInterface',
+  'ec2:DescribeNetworkInterfaces',
+  'ec2:DescribeSubnets',
+  'ec2:DeleteNetworkInterface',
+  'ec2:AssignPrivateIpAddresses',
+  'ec2:UnassignPrivateIpAddresses',
+];
 
 /** A function of this package: pre-built bundle, a log group of its own, and a role that may write there and no more. */
 export class HandlerFunction extends Construct {
@@ -45,14 +59,9 @@ export class HandlerFunction extends Construct {
     const role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
     this.logGroup.grantWrite(role);
     if (props.vpc !== undefined) {
-      role.addManagedPolicy(ManagedPolicy.fromAwsManagedPolicyName('service-role/AWSLambdaVPCAccessExecutionRole'));
-      acknowledgeManagedPolicy(
-        role,
-        'service-role/AWSLambdaVPCAccessExecutionRole',
-        "Lambda's own policy for network interfaces, whose ids are not known before they exist.",
-      );
+      role.addToPolicy(new PolicyStatement({ actions: NETWORK_INTERFACE_ACTIONS, resources: ['*'] }));
     }
-    this.function = new LambdaFunction(this, 'Resource', {
+    this.function = new LambdaFunction(this, props.functionId ?? 'Resource', {
       description: props.description,
       code: props.code,
       handler: 'index.handler',
@@ -71,11 +80,13 @@ export class HandlerFunction extends Construct {
       vpcSubnets: props.vpcSubnets,
       securityGroups: props.securityGroups,
     });
-    if (props.tracing) {
-      Validations.of(role).acknowledge({
-        id: 'AwsSolutions-IAM5[Resource::*]',
-        reason: 'X-Ray has no resources to restrict: xray:PutTraceSegments and PutTelemetryRecords take "*" only.',
-      });
+    const reasons = [
+      props.tracing &&
+        'X-Ray has no resources to restrict: xray:PutTraceSegments and PutTelemetryRecords take "*" only.',
+      props.vpc && "Lambda makes the function's network interfaces, whose ids are not known before they exist.",
+    ].filter((reason) => typeof reason === 'string');
+    if (reasons.length > 0) {
+      Validations.of(role).acknowledge({ id: 'AwsSolutions-IAM5[Resource::*]', reason: reasons.join(' ') });
     }
   }
 }

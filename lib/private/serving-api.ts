@@ -51,6 +51,9 @@ export interface ServingApi {
 /** `GET /health` needs no key: enough for health checks, too little to keep functions busy. */
 const HEALTH_THROTTLE = { throttlingRateLimit: 10, throttlingBurstLimit: 20 };
 
+/** Errors only, and no data trace: that would log prompts and answers. */
+const EXECUTION_LOG = { loggingLevel: MethodLoggingLevel.ERROR, dataTraceEnabled: false };
+
 /** The routes, each to the same function, and what API Gateway does by itself: keys, validation, logs, errors. */
 export function createServingApi(scope: Construct, props: ServingApiProps): ServingApi {
   const logs = {
@@ -71,12 +74,11 @@ export function createServingApi(scope: Construct, props: ServingApiProps): Serv
       tracingEnabled: props.tracing,
       throttlingRateLimit: props.requestsPerSecond,
       throttlingBurstLimit: props.burst,
-      methodOptions: { '/health/GET': HEALTH_THROTTLE },
       accessLogDestination: new LogGroupLogDestination(accessLogGroup),
       accessLogFormat: AccessLogFormat.custom(ACCESS_LOG_FORMAT),
-      // Errors only, and no data trace: that would log prompts and answers.
-      loggingLevel: MethodLoggingLevel.ERROR,
-      dataTraceEnabled: false,
+      ...EXECUTION_LOG,
+      // Settings of a method stand instead of the stage's, all of them.
+      methodOptions: { '/health/GET': { ...HEALTH_THROTTLE, ...EXECUTION_LOG } },
     },
     ...(props.cors && {
       defaultCorsPreflightOptions: {
@@ -124,6 +126,9 @@ function addRoutes(scope: Construct, api: RestApi, props: ServingApiProps): void
   // The CDK writes an empty list as '', where CloudFormation's documentation has nothing.
   const resource = authorizer.node.defaultChild;
   if (!cached && CfnResource.isCfnResource(resource)) resource.addPropertyDeletionOverride('IdentitySource');
+  // A deployment is a snapshot, whose id the CDK makes of the methods, integrations included; of the authorizer with a
+  // feature flag only, so that a change would reach no stage.
+  api.latestDeployment?.addToLogicalId({ authorizerCacheSeconds: props.authorizerCacheTtl.toSeconds() });
   const withKey = { apiKeyRequired: true, authorizer };
   const validator = new RequestValidator(scope, 'Validator', {
     restApi: api,

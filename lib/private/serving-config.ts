@@ -149,6 +149,8 @@ export interface OpenAiCompatibleBackendConfig extends BackendBase {
 export interface FleetConfig {
   /** The `fleet` metric dimension. */
   readonly name: string;
+  /** Where its metrics are: scaling reads them there, whichever gateway asks. */
+  readonly metricsNamespace: string;
   /** `vllm`, `sglang`, … */
   readonly engine: string;
   /** The engine keeps prefixes of consumers apart by `cache_salt`. */

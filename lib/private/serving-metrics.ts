@@ -1,8 +1,5 @@
-import { Duration } from 'aws-cdk-lib';
+import { Duration, Lazy } from 'aws-cdk-lib';
 import { Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
-
-/** Namespace of the metrics that the handler writes in its log (embedded metric format). */
-export const METRICS_NAMESPACE = 'LlmServing';
 
 /** The metrics that the handler writes for each dimension; a test holds them equal to the handler's own list. */
 export const METRICS_BY_DIMENSION = {
@@ -23,20 +20,48 @@ export const METRICS_BY_DIMENSION = {
 
 export type MetricDimension = keyof typeof METRICS_BY_DIMENSION;
 
-/** Sums of counts, medians of times, unless told otherwise; over 5 minutes. */
-export function servingMetric<D extends MetricDimension>(
-  dimension: D,
-  value: string,
-  metricName: (typeof METRICS_BY_DIMENSION)[D][number],
-  options: MetricOptions = {},
-): Metric {
-  const isTime = metricName === 'TimeToFirstToken' || metricName === 'Duration';
-  return new Metric({
-    namespace: METRICS_NAMESPACE,
-    metricName,
-    dimensionsMap: { [dimension]: value },
-    statistic: isTime ? Stats.p(50) : Stats.SUM,
-    period: Duration.minutes(5),
-    ...options,
-  });
+/**
+ * The metrics of a model or a tier. They are in the namespace of the gateway that has it, which may not be known before
+ * synthesis.
+ */
+export class ServingMetrics<D extends MetricDimension> {
+  private readonly namespaces = new Set<string>();
+
+  constructor(
+    private readonly dimension: D,
+    private readonly value: string,
+  ) {}
+
+  /** Says that a gateway with this namespace has the model or the tier. */
+  public addNamespace(namespace: string): void {
+    this.namespaces.add(namespace);
+  }
+
+  /** Sums of counts, medians of times, unless told otherwise; over 5 minutes. */
+  public metric(metricName: (typeof METRICS_BY_DIMENSION)[D][number], options: MetricOptions = {}): Metric {
+    const isTime = metricName === 'TimeToFirstToken' || metricName === 'Duration';
+    return new Metric({
+      namespace: Lazy.uncachedString({ produce: () => this.namespace() }),
+      metricName,
+      dimensionsMap: { [this.dimension]: this.value },
+      statistic: isTime ? Stats.p(50) : Stats.SUM,
+      period: Duration.minutes(5),
+      ...options,
+    });
+  }
+
+  private namespace(): string {
+    const [namespace, another] = this.namespaces;
+    if (namespace === undefined) {
+      throw new Error(
+        `${this.dimension} "${this.value}" has no metrics, for it is in no gateway: pass it in the gateway's ${this.dimension}s`,
+      );
+    }
+    if (another !== undefined) {
+      throw new Error(
+        `${this.dimension} "${this.value}" is in gateways with different metricsNamespace, "${namespace}" and "${another}": give both the same one`,
+      );
+    }
+    return namespace;
+  }
 }

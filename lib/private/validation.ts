@@ -8,13 +8,30 @@ import { type Duration, type Size, Token } from 'aws-cdk-lib';
 /** Names that stand in metrics, headers and the consumers' environment variable: no separators, no quotes. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
-export function requireName(prop: string, value: string): void {
+/** For what stands in the handler's asset, or is reckoned with. */
+export function requireKnown(prop: string, value: number | string | undefined): void {
   if (Token.isUnresolved(value)) {
-    throw new Error(`${prop} must be known at synth, but it is a token: pass a plain string`);
+    throw new Error(`${prop} must be known at synth, but it is a token: pass a plain ${typeof value}`);
   }
+}
+
+/** @returns the burst that goes with a rate */
+export function requireBurst(requestsPerSecond: number, burst: number | undefined): number {
+  requireNumber('requestsPerSecond', requestsPerSecond, 0.001);
+  if (burst === undefined && Token.isUnresolved(requestsPerSecond)) {
+    throw new Error('burst is needed when requestsPerSecond is known only at deployment: its default is twice that');
+  }
+  const value = burst ?? Math.ceil(requestsPerSecond * 2);
+  requireInteger('burst', value, 1);
+  return value;
+}
+
+/** @param fromId the name is the construct's id in lower case */
+export function requireName(prop: string, value: string, fromId = false): void {
+  requireKnown(prop, value);
   if (!NAME.test(value)) {
     throw new Error(
-      `${prop} must be 1–64 letters, digits, "_", "." or "-" and begin with a letter or digit, got "${value}"`,
+      `${prop} must be 1–64 letters, digits, "_", "." or "-" and begin with a letter or digit, got "${value}"${fromId ? `, the construct's id in lower case: pass ${prop}` : ''}`,
     );
   }
 }

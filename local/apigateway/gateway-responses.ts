@@ -10,6 +10,16 @@ export interface WholeResponse {
 
 const DEFAULT_TEMPLATE = '{"message":$context.error.messageString}';
 
+/**
+ * Characters. What API Gateway does with a value that is no header's (a validator's text quotes the body) isn't
+ * documented; an answer with a shorter one is better than none.
+ */
+const MAX_HEADER_VALUE = 1024;
+
+function headerValue(value: string): string {
+  return value.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, MAX_HEADER_VALUE);
+}
+
 /** What clients get for an error of API Gateway's own: the response of its type, else that of all 4XX or 5XX. */
 export class GatewayResponses {
   readonly #byType: ReadonlyMap<string, GatewayResponseDefinition>;
@@ -36,7 +46,7 @@ export class GatewayResponses {
     for (const [parameter, expression] of Object.entries(definition?.parameters ?? {})) {
       const name = parameter.replace(/^gatewayresponse\.header\./, '');
       const value = context.mapped(expression);
-      if (value !== undefined) headers.set(name.toLowerCase(), [name, value]);
+      if (value !== undefined) headers.set(name.toLowerCase(), [name, headerValue(value)]);
     }
     return {
       status: definition?.statusCode ?? error.status,

@@ -39,8 +39,9 @@ export class RequestValidator {
     let body: unknown;
     try {
       body = JSON.parse(request.body.toString('utf8'));
-    } catch (cause) {
-      throw new GatewayError('BAD_REQUEST_BODY', { cause, validationError: 'Invalid JSON' });
+    } catch {
+      // Without the cause: it is no failure of the API's, and its message quotes the body.
+      throw new GatewayError('BAD_REQUEST_BODY', { validationError: 'Invalid JSON' });
     }
     if (validate(body)) return;
     const errors = validate.errors ?? [];

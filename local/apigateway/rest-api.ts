@@ -29,8 +29,10 @@ export interface RestApiOptions {
 /** Milliseconds that a client has to send its headers, and its whole request: slow ones don't hold connections. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 60_000;
-/** API Gateway's limit of all header values together is 10,240 bytes; Node's counts names too. */
-const MAX_HEADER_BYTES = 16 * 1024;
+/**
+ * API Gateway's quota of all headers together: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+ */
+const MAX_HEADER_BYTES = 10_240;
 
 /** A REST API's stage on a port of this machine, at the root: no stage name stands before the path. */
 export class RestApi {
@@ -99,7 +101,11 @@ export class RestApi {
       if (refusal !== undefined) throw refusal;
       await this.#answer(request, context, response);
     } catch (error) {
-      this.#fail(error, request, context, response);
+      try {
+        this.#fail(error, request, context, response);
+      } catch (failure) {
+        this.#giveUp(failure, request, response);
+      }
     }
   }
 
@@ -161,6 +167,18 @@ export class RestApi {
     context.failed(refused);
     if (refused.type === 'REQUEST_TOO_LARGE') response.setHeader('connection', 'close');
     this.#send(this.#responses.render(refused, context), request, context, response);
+  }
+
+  /** Not even the failure could be told as the API has it: a client still gets an answer. */
+  #giveUp(error: unknown, request: GatewayRequest, response: ServerResponse): void {
+    this.#options.failure?.(request.requestId, error instanceof Error ? error : new Error(String(error)));
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    for (const name of response.getHeaderNames()) response.removeHeader(name);
+    response.writeHead(500, { 'content-type': 'application/json', 'x-amzn-RequestId': request.requestId });
+    response.end('{"message":"Internal server error"}');
   }
 
   #send(whole: WholeResponse, request: GatewayRequest, context: GatewayContext, response: ServerResponse): void {

@@ -1,6 +1,7 @@
 import type { Resource, Stack } from '../cloudformation/stack.ts';
 import { isArray, isObject, type Json, type JsonObject } from '../cloudformation/template.ts';
-import type { AccountConcurrency, FunctionOptions } from './local-function.ts';
+import type { AccountConcurrency } from './account.ts';
+import type { FunctionOptions } from './local-function.ts';
 
 /** How many invocations run at once in one environment, whatever the template says. */
 export type ComputeOverride =

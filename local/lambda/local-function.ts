@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { AccountConcurrency } from './account.ts';
 import { ExecutionEnvironment, runtimeVariables } from './execution-environment.ts';
 import {
   FunctionError,
@@ -37,7 +38,7 @@ export interface FunctionOptions {
   readonly multiConcurrent?: boolean;
   /** Environments (processes) at once; beyond them invocations are throttled. @default 64 */
   readonly maxEnvironments?: number;
-  /** An unused environment is ended after so long. @default 300000 */
+  /** An unused environment is ended after so long. @default 30000 */
   readonly idleMs?: number;
   /** @default 'us-east-1' */
   readonly region?: string;
@@ -45,20 +46,15 @@ export interface FunctionOptions {
   readonly logFormat?: string;
   /** One line that the function wrote. @default - dropped */
   readonly log?: (line: string) => void;
-  /** Taken from and given back to; shared by the functions of an account. @default - no such limit */
+  /** Room for processes, shared by the functions of an account. @default - no such limit */
   readonly account?: AccountConcurrency;
-}
-
-/** Lambda's account-wide limit of concurrent executions. */
-export interface AccountConcurrency {
-  /** False when there is no room left. */
-  acquire(): boolean;
-  release(): void;
 }
 
 interface Slot {
   readonly environment: ExecutionEnvironment;
   running: number;
+  /** Takes a place of the account. */
+  counted: boolean;
   /** The answer is out and the runtime hasn't asked for more yet. Resolves when it does. */
   wrappingUp: Promise<void> | undefined;
   idleSince: number;
@@ -70,6 +66,9 @@ const INIT_MS = 10_000;
 const MANAGED_INSTANCES_INIT_MS = 130_000;
 
 const WRAP_UP_MS = 50;
+
+/** Shorter than Lambda's minutes: each environment holds some 60 MB of one machine. */
+const IDLE_MS = 30_000;
 
 /** Runs one function's code in as many processes as its invocations need. */
 export class LocalFunction {
@@ -88,9 +87,22 @@ export class LocalFunction {
     this.arn = options.arn ?? `arn:aws:lambda:${options.region ?? 'us-east-1'}:000000000000:function:${this.name}`;
     this.#concurrency = options.concurrency ?? 1;
     this.#multiConcurrent = options.multiConcurrent ?? this.#concurrency > 1;
-    const idleMs = options.idleMs ?? 300_000;
+    const idleMs = options.idleMs ?? IDLE_MS;
     this.#reaper = setInterval(() => this.#reap(idleMs), Math.min(idleMs, 10_000));
     this.#reaper.unref();
+    const longestIdle = (): Slot | undefined =>
+      [...this.#slots]
+        .filter((slot) => slot.environment.alive && slot.running === 0)
+        .sort((a, b) => a.idleSince - b.idleSince)[0];
+    options.account?.join({
+      get idleSince() {
+        return longestIdle()?.idleSince;
+      },
+      endIdle: () => {
+        const slot = longestIdle();
+        if (slot !== undefined) this.#end(slot);
+      },
+    });
   }
 
   get timeoutMs(): number {
@@ -153,17 +165,15 @@ export class LocalFunction {
 
   #lease(): Slot {
     if (this.#closed) throw new Error(`function ${this.name} is closed`);
-    if (this.#options.account?.acquire() === false) throw new ThrottledError('Rate Exceeded.');
     for (const slot of this.#slots) {
       if (slot.environment.alive && slot.running < this.#concurrency) {
         slot.running++;
         return slot;
       }
     }
-    if (this.#slots.size >= (this.#options.maxEnvironments ?? 64)) {
-      this.#options.account?.release();
-      throw new ThrottledError('Rate Exceeded.');
-    }
+    const alive = [...this.#slots].filter((slot) => slot.environment.alive).length;
+    if (alive >= (this.#options.maxEnvironments ?? 64)) throw new ThrottledError('Rate Exceeded.');
+    if (this.#options.account?.acquire() === false) throw new ThrottledError('Rate Exceeded.');
     const slot = this.#start();
     slot.running++;
     return slot;
@@ -172,6 +182,17 @@ export class LocalFunction {
   #release(slot: Slot): void {
     slot.running--;
     slot.idleSince = performance.now();
+  }
+
+  #end(slot: Slot): void {
+    slot.environment.stop();
+    this.#uncount(slot);
+  }
+
+  /** Once for each process: it is ended first, and gone later. */
+  #uncount(slot: Slot): void {
+    if (!slot.counted) return;
+    slot.counted = false;
     this.#options.account?.release();
   }
 
@@ -199,9 +220,13 @@ export class LocalFunction {
           }),
         },
         log: this.#options.log ?? (() => {}),
-        onExit: () => this.#slots.delete(slot),
+        onExit: () => {
+          this.#slots.delete(slot);
+          this.#uncount(slot);
+        },
       }),
       running: 0,
+      counted: true,
       wrappingUp: undefined,
       idleSince: performance.now(),
     };
@@ -269,7 +294,7 @@ export class LocalFunction {
   #reap(idleMs: number): void {
     const now = performance.now();
     for (const slot of this.#slots) {
-      if (slot.running === 0 && now - slot.idleSince >= idleMs) slot.environment.stop();
+      if (slot.running === 0 && now - slot.idleSince >= idleMs) this.#end(slot);
     }
   }
 }

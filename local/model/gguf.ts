@@ -1,6 +1,7 @@
-import { existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { EventQueue } from './event-queue.ts';
+import { requireGguf } from './gguf-file.ts';
 import {
   type Llama,
   type LlamaFunctionCall,
@@ -28,8 +29,8 @@ const TINY_BYTES = 50 * 1024 * 1024;
 
 /** A real model, in this process: llama.cpp with a GGUF file. @throws when the file is no model */
 export async function createGgufModel(file: string): Promise<TextModel> {
+  requireGguf(file);
   const modelPath = resolve(file);
-  if (!existsSync(modelPath)) throw new Error(`there is no file ${modelPath}`);
   const module = await loadLlamaCpp();
   const llama = await module.getLlama({
     gpu: process.platform === 'darwin' ? 'auto' : false,

@@ -1,6 +1,7 @@
 import { createSimulatedModel } from './simulated.ts';
 import type { TextModel } from './text-model.ts';
 
+export { requireGguf } from './gguf-file.ts';
 export { type OpenAiServerOptions, type RunningServer, startOpenAiServer } from './openai-server.ts';
 export type * from './text-model.ts';
 export { TextModelError } from './text-model.ts';

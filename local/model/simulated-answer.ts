@@ -78,6 +78,9 @@ function hintsFrom(prompt: string): string[] {
   return [...names, ...quoted, rest].filter(Boolean);
 }
 
+/** Characters of the prompt whose words the answer takes up. */
+const WORDS_FROM = 20_000;
+
 function prose(request: GenerateRequest, prompt: string): string {
   const sentences = [LABEL];
   const last = request.messages.at(-1);
@@ -86,7 +89,8 @@ function prose(request: GenerateRequest, prompt: string): string {
   const images = request.messages.flatMap((message) => message.images ?? []);
   for (const image of images)
     sentences.push(`You attached an image (${image.mediaType}, ${image.bytes.length} bytes).`);
-  const words = [...new Set(prompt.match(/\p{L}{4,}/gu) ?? ['the', 'question'])];
+  // A word has an end: on one of megabytes the regular expression runs out of stack.
+  const words = [...new Set(prompt.slice(0, WORDS_FROM).match(/\p{L}{4,40}/gu) ?? ['the', 'question'])];
   const random = seededRandom(hash(prompt) + (request.seed ?? 0));
   const pick = () => words[Math.floor(random() * words.length)] ?? 'it';
   const forms = [

@@ -1,6 +1,7 @@
-import { existsSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Metafile } from 'esbuild';
+import { licensesOf } from './licenses.ts';
 import { ROOT } from './steps.ts';
 
 /** Each folder of `lambda/` that is the entry of a function. */
@@ -11,13 +12,14 @@ const ENTRIES = ['api', 'authorizer'];
  * Names are kept readable: a stack trace from production should be one.
  */
 export async function buildHandlers(): Promise<void> {
+  const metafiles: Metafile[] = [];
   for (const entry of ENTRIES) {
     const source = join(ROOT, 'lambda', entry, 'index.ts');
     if (!existsSync(source)) throw new Error(`no such entry: ${source}`);
     const target = join(ROOT, 'assets/handlers', entry);
     // Made aside: a synthesis or a test may be reading the old one.
     const outdir = `${target}.${process.pid}`;
-    await build({
+    const { metafile } = await build({
       entryPoints: { index: source },
       outdir,
       outExtension: { '.js': '.mjs' },
@@ -31,7 +33,9 @@ export async function buildHandlers(): Promise<void> {
       conditions: ['node', 'import'],
       minifySyntax: true,
       minifyWhitespace: true,
+      // The licences stand in a file of their own.
       legalComments: 'none',
+      metafile: true,
       logLevel: 'warning',
       // CommonJS dependencies call require() for Node's own modules.
       banner: {
@@ -40,5 +44,7 @@ export async function buildHandlers(): Promise<void> {
     });
     rmSync(target, { recursive: true, force: true });
     renameSync(outdir, target);
+    metafiles.push(metafile);
   }
+  writeFileSync(join(ROOT, 'assets/THIRD-PARTY-LICENSES.txt'), licensesOf(metafiles));
 }

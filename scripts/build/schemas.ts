@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type AjvDraft04 from 'ajv-draft-04';
 import { build } from 'esbuild';
 import { chatCompletionRequest } from '../../lambda/schema/chat-completion-request.ts';
+import { gatewayModel } from './gateway-model.ts';
 import { ROOT } from './steps.ts';
 
 /** File name without extension -> schema. */
@@ -15,8 +16,9 @@ const standalone = (require('ajv/dist/standalone/index.js') as { default: (ajv: 
   .default;
 
 /**
- * Writes each schema as `assets/schemas/<name>.json`, for API Gateway's models, and as `lambda/generated/<name>.js`: a
- * validator compiled ahead, so that a cold start neither loads nor compiles a schema library.
+ * Writes each schema's coarse part as `assets/schemas/<name>.json`, for API Gateway's models, and the whole of it as
+ * `lambda/generated/<name>.js`: a validator compiled ahead, so that a cold start neither loads nor compiles a schema
+ * library.
  */
 export async function buildSchemas(): Promise<void> {
   const assets = join(ROOT, 'assets/schemas');
@@ -26,7 +28,7 @@ export async function buildSchemas(): Promise<void> {
     mkdirSync(folder, { recursive: true });
   }
   for (const [name, schema] of Object.entries(SCHEMAS)) {
-    writeFileSync(join(assets, `${name}.json`), `${JSON.stringify(schema, undefined, 2)}\n`);
+    writeFileSync(join(assets, `${name}.json`), `${JSON.stringify(gatewayModel(schema), undefined, 2)}\n`);
     // Messages are made by serving/schema-problem.ts, in OpenAI's words.
     const ajv = new Ajv({
       code: { source: true, esm: true },

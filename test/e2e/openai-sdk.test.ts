@@ -269,6 +269,17 @@ describe('every failure is the error class that the SDK has for it', () => {
     expect(error.type).toBe('invalid_request_error');
   });
 
+  test.each([
+    ['a temperature of 3', { temperature: 3 }, 'temperature'],
+    ['a tool_choice that is none', { tool_choice: 'maybe' }, 'tool_choice'],
+    ['content that is a number', { messages: [{ role: 'user', content: 7 }] }, 'messages[0].content'],
+    ['a role that is none', { messages: [{ role: 'ユーザー', content: 'hi' }] }, 'messages[0].role'],
+  ])('%s: BadRequestError that names the parameter', async (_, wrong, param) => {
+    const error = await failureOf(client.chat.completions.create({ ...hello, ...wrong } as typeof hello));
+    expect(error).toBeInstanceOf(OpenAI.BadRequestError);
+    expect(error.param).toBe(param);
+  });
+
   test('a parameter that no backend of the model can honour: BadRequestError that names it', async () => {
     const error = await failureOf(
       client.chat.completions.create({ model: 'bedrock', messages: ask('hello'), logprobs: true }),

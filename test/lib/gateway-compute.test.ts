@@ -1,14 +1,40 @@
+import { type Stack, Token } from 'aws-cdk-lib';
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { InstanceType, SecurityGroup, SubnetType, Vpc } from 'aws-cdk-lib/aws-ec2';
 import { describe, expect, test } from 'vitest';
 import { GatewayCompute, type LambdaComputeOptions, type ManagedInstancesComputeOptions } from '../../lib';
-import { newStack, synthesize } from './fixture.ts';
+import { logicalId, newStack, statements, synthesize } from './fixture.ts';
 
 function integrationUris(template: Template): string[] {
   return Object.values(template.findResources('AWS::ApiGateway::Method')).map(({ Properties }) =>
     JSON.stringify(Properties.Integration.Uri),
   );
 }
+
+describe('a change of compute', () => {
+  const inVpc = (make: (vpc: Vpc) => GatewayCompute) =>
+    synthesize({}, (stack) => ({ compute: make(new Vpc(stack, 'Vpc')) }));
+  const idOf = ({ template }: ReturnType<typeof synthesize>, type: string) => Object.keys(template.findResources(type));
+  const onDemand = inVpc(() => GatewayCompute.lambda());
+  const managed = inVpc((vpc) => GatewayCompute.managedInstances({ vpc }));
+  const warm = inVpc(() => GatewayCompute.lambda({ provisionedConcurrency: 1 }));
+
+  test('to managed instances or from them makes another function, for Lambda refuses to change it', () => {
+    expect(logicalId(managed.stack, managed.gateway)).not.toBe(logicalId(onDemand.stack, onDemand.gateway));
+    expect(logicalId(warm.stack, warm.gateway)).toBe(logicalId(onDemand.stack, onDemand.gateway));
+  });
+
+  test('keeps the log and the role', () => {
+    for (const type of ['AWS::Logs::LogGroup', 'AWS::IAM::Role']) {
+      expect(idOf(managed, type)).toEqual(expect.arrayContaining(idOf(onDemand, type)));
+    }
+  });
+
+  test('deploys the API again, whose stage would go on calling the old function', () => {
+    const deployments = [onDemand, managed, warm].flatMap((of) => idOf(of, 'AWS::ApiGateway::Deployment'));
+    expect(new Set(deployments).size).toBe(3);
+  });
+});
 
 describe('on-demand Lambda', () => {
   test('keeps nothing warm unless told so', () => {
@@ -41,6 +67,21 @@ describe('on-demand Lambda', () => {
       ReservedConcurrentExecutions: 50,
       VpcConfig: { SubnetIds: Match.anyValue(), SecurityGroupIds: Match.anyValue() },
     });
+    expect(statements(template, 'ec2:')).toEqual([
+      {
+        Action: [
+          'ec2:CreateNetworkInterface',
+          'ec2:DescribeNetworkInterfaces',
+          'ec2:DescribeSubnets',
+          'ec2:DeleteNetworkInterface',
+          'ec2:AssignPrivateIpAddresses',
+          'ec2:UnassignPrivateIpAddresses',
+        ],
+        Effect: 'Allow',
+        Resource: '*',
+      },
+    ]);
+    expect(JSON.stringify(template.findResources('AWS::IAM::Role'))).not.toContain('AWSLambdaVPCAccessExecutionRole');
     template.hasResourceProperties('AWS::Lambda::Alias', {
       Name: 'live',
       ProvisionedConcurrencyConfig: { ProvisionedConcurrentExecutions: 5 },
@@ -110,6 +151,41 @@ describe('Lambda Managed Instances', () => {
     template.resourceCountIs('AWS::Lambda::Version', 0);
     const arn = JSON.stringify(stack.resolve(gateway.handler.functionArn));
     for (const uri of integrationUris(template)) expect(uri).toContain(arn);
+  });
+
+  test('runs in private subnets with a way out, and asks where to run when there are none', () => {
+    const vpcWith = (stack: Stack, ...types: SubnetType[]) =>
+      new Vpc(stack, 'Vpc', {
+        natGateways: types.includes(SubnetType.PRIVATE_WITH_EGRESS) ? 1 : 0,
+        subnetConfiguration: types.map((subnetType) => ({ subnetType, name: subnetType })),
+      });
+    const { template, stack } = synthesize({}, (scope) => ({
+      compute: GatewayCompute.managedInstances({
+        vpc: vpcWith(scope, SubnetType.PUBLIC, SubnetType.PRIVATE_WITH_EGRESS, SubnetType.PRIVATE_ISOLATED),
+      }),
+    }));
+    const vpc = stack.node.findChild('Vpc') as Vpc;
+    template.hasResourceProperties('AWS::Lambda::CapacityProvider', {
+      VpcConfig: { SubnetIds: stack.resolve(vpc.privateSubnets.map(({ subnetId }) => subnetId)) },
+    });
+    const inside = (scope: Stack) => vpcWith(scope, SubnetType.PUBLIC, SubnetType.PRIVATE_ISOLATED);
+    expect(() =>
+      synthesize({}, (scope) => ({ compute: GatewayCompute.managedInstances({ vpc: inside(scope) }) })),
+    ).toThrow(/^Test\/Vpc has no private subnets with a way out.*: pass vpcSubnets/);
+    const vpcSubnets = { subnetType: SubnetType.PRIVATE_ISOLATED };
+    expect(() =>
+      synthesize({}, (scope) => ({ compute: GatewayCompute.managedInstances({ vpc: inside(scope), vpcSubnets }) })),
+    ).not.toThrow();
+  });
+
+  test('takes numbers of environments that are known only at deployment, but no such memory', () => {
+    const number = Token.asNumber({ Ref: 'Number' });
+    const vpc = new Vpc(newStack(), 'Vpc');
+    expect(() => GatewayCompute.managedInstances({ vpc, maxEnvironments: number })).not.toThrow();
+    expect(() => GatewayCompute.managedInstances({ vpc, minEnvironments: number, maxEnvironments: 5 })).not.toThrow();
+    expect(() => GatewayCompute.managedInstances({ vpc, memorySizeMiB: number })).toThrow(
+      /^memorySizeMiB must be known at synth, but it is a token: pass a plain number/,
+    );
   });
 
   test('takes every option', () => {

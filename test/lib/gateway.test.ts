@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
-import { Duration, RemovalPolicy, Size } from 'aws-cdk-lib';
-import { Match } from 'aws-cdk-lib/assertions';
+import { App, CfnParameter, Duration, RemovalPolicy, Size, Stack, Token } from 'aws-cdk-lib';
+import { Annotations, Match } from 'aws-cdk-lib/assertions';
 import { Certificate } from 'aws-cdk-lib/aws-certificatemanager';
 import { Key } from 'aws-cdk-lib/aws-kms';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { HostedZone } from 'aws-cdk-lib/aws-route53';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Gateway, type GatewayProps } from '../../lib';
-import { anyModel, anyTier, newStack, synthesize } from './fixture.ts';
+import * as handlerAssets from '../../lib/private/handler-assets';
+import { anyModel, anyTier, logicalId, newStack, statements, synthesize } from './fixture.ts';
 
 const ROUTES = [
   ['POST', '/v1/chat/completions', true],
@@ -63,7 +64,7 @@ describe('with nothing but a model and a tier', () => {
     });
   });
 
-  test('validates chat completions with the schema of the handler, byte for byte', () => {
+  test('validates chat completions with the model that the build made of the schema of the handler', () => {
     const schema = JSON.parse(readFileSync('assets/schemas/chat-completion-request.json', 'utf8'));
     template.hasResourceProperties('AWS::ApiGateway::Model', { ContentType: 'application/json', Schema: schema });
     const [model] = Object.keys(template.findResources('AWS::ApiGateway::Model'));
@@ -72,6 +73,18 @@ describe('with nothing but a model and a tier', () => {
       RequestValidatorId: { Ref: expect.any(String) },
     });
     template.hasResourceProperties('AWS::ApiGateway::RequestValidator', { ValidateRequestBody: true });
+  });
+
+  test('a changed schema is deployed', () => {
+    const deploymentOf = (of: ReturnType<typeof synthesize>) =>
+      Object.keys(of.template.findResources('AWS::ApiGateway::Deployment'))[0];
+    const schema = vi.spyOn(handlerAssets, 'chatCompletionRequestSchema').mockReturnValue({ type: 'object' });
+    try {
+      expect(deploymentOf(synthesize())).not.toBe(deploymentOf(minimal));
+    } finally {
+      schema.mockRestore();
+    }
+    expect(deploymentOf(synthesize())).toBe(deploymentOf(minimal));
   });
 
   test('the deployment waits for the schema', () => {
@@ -91,7 +104,14 @@ describe('with nothing but a model and a tier', () => {
           LoggingLevel: 'ERROR',
           DataTraceEnabled: false,
         }),
-        Match.objectLike({ ResourcePath: '/~1health', HttpMethod: 'GET', ThrottlingRateLimit: 10 }),
+        {
+          ResourcePath: '/~1health',
+          HttpMethod: 'GET',
+          ThrottlingRateLimit: 10,
+          ThrottlingBurstLimit: 20,
+          LoggingLevel: 'ERROR',
+          DataTraceEnabled: false,
+        },
       ],
     });
   });
@@ -99,6 +119,8 @@ describe('with nothing but a model and a tier', () => {
   test('writes an access log with the times of a stream and the id of the key, not the key', () => {
     const [stage] = Object.values(template.findResources('AWS::ApiGateway::Stage'));
     const format = stage?.Properties.AccessLogSetting.Format;
+    // Not escaped: a client could forge fields.
+    expect(format).not.toMatch(/userAgent|\$context\.path\b|\$context\.domainName/);
     expect(JSON.parse(format)).toMatchObject({
       requestId: '$context.requestId',
       apiKeyId: '$context.identity.apiKeyId',
@@ -135,6 +157,14 @@ describe('with nothing but a model and a tier', () => {
       expect(fn).toMatchObject({ LoggingConfig: { LogFormat: 'JSON', LogGroup: { Ref: expect.any(String) } } });
     }
     expect(JSON.stringify(template.findResources('AWS::IAM::Role'))).not.toContain('AWSLambdaBasicExecutionRole');
+    const logGroups = functions.map((fn) => fn.Properties.LoggingConfig.LogGroup.Ref);
+    expect(statements(template, 'logs:')).toEqual(
+      logGroups.map((id) => ({
+        Action: ['logs:CreateLogStream', 'logs:PutLogEvents'],
+        Effect: 'Allow',
+        Resource: { 'Fn::GetAtt': [id, 'Arn'] },
+      })),
+    );
   });
 
   test('tells the handler its consumers by the ids of their keys', () => {
@@ -155,7 +185,7 @@ describe('with nothing but a model and a tier', () => {
         headersWaitMs: 20_000,
         keepAliveMs: 15_000,
       },
-      metrics: { namespace: 'LlmServing' },
+      metrics: { namespace: 'LlmServing/Test-Gateway' },
       logContent: false,
     });
     expect(config).not.toHaveProperty('cors');
@@ -171,7 +201,23 @@ describe('with nothing but a model and a tier', () => {
     template.hasResourceProperties('AWS::Lambda::Permission', {
       Action: 'lambda:InvokeFunction',
       Principal: 'apigateway.amazonaws.com',
-      SourceArn: Match.objectLike({}),
+      FunctionName: { 'Fn::GetAtt': [logicalId(minimal.stack, minimal.gateway), 'Arn'] },
+      SourceArn: {
+        'Fn::Join': [
+          '',
+          [
+            'arn:',
+            { Ref: 'AWS::Partition' },
+            ':execute-api:',
+            { Ref: 'AWS::Region' },
+            ':',
+            { Ref: 'AWS::AccountId' },
+            ':',
+            { Ref: Object.keys(template.findResources('AWS::ApiGateway::RestApi'))[0] },
+            '/*/*/*',
+          ],
+        ],
+      },
     });
   });
 });
@@ -246,6 +292,7 @@ describe('CORS', () => {
       allowOrigins: ['https://app.example.com'],
       exposeHeaders: expect.arrayContaining(['x-request-id', 'x-llm-backend', 'retry-after']),
     });
+    expect(JSON.stringify(synthesized.config.cors)).not.toContain('x-ratelimit');
     synthesized.template.hasResourceProperties('AWS::ApiGateway::GatewayResponse', {
       ResponseType: 'THROTTLED',
       ResponseParameters: {
@@ -308,14 +355,48 @@ test('takes every prop', () => {
     SecurityPolicy: 'TLS_1_2',
   });
   template.resourceCountIs('AWS::Route53::RecordSet', 2);
+  template.allResourcesProperties('AWS::Route53::RecordSet', { Name: 'llm.example.com.' });
   template.hasResourceProperties('AWS::WAFv2::WebACLAssociation', {
     WebACLArn: 'arn:aws:wafv2:us-east-1:111122223333:regional/webacl/a/b',
+    ResourceArn: stack.resolve(gateway.api.deploymentStage.stageArn),
   });
+  expect(JSON.stringify(stack.resolve(gateway.api.deploymentStage.stageArn))).toContain('/stages/');
   template.resourceCountIs('AWS::ApiGateway::Account', 0);
   template.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: 7, KmsKeyId: Match.anyValue() });
   template.hasResourceProperties('AWS::KMS::Key', {
-    KeyPolicy: { Statement: Match.arrayWith([Match.objectLike({ Principal: { Service: Match.anyValue() } })]) },
+    KeyPolicy: {
+      Statement: Match.arrayWith([
+        {
+          Action: ['kms:Encrypt*', 'kms:Decrypt*', 'kms:ReEncrypt*', 'kms:GenerateDataKey*', 'kms:Describe*'],
+          Effect: 'Allow',
+          Principal: {
+            Service: { 'Fn::Join': ['', ['logs.', { Ref: 'AWS::Region' }, '.', { Ref: 'AWS::URLSuffix' }]] },
+          },
+          Resource: '*',
+          Condition: {
+            ArnLike: {
+              'kms:EncryptionContext:aws:logs:arn': {
+                'Fn::Join': [
+                  '',
+                  [
+                    'arn:',
+                    { Ref: 'AWS::Partition' },
+                    ':logs:',
+                    { Ref: 'AWS::Region' },
+                    ':',
+                    { Ref: 'AWS::AccountId' },
+                    ':log-group:*',
+                  ],
+                ],
+              },
+            },
+          },
+        },
+      ]),
+    },
   });
+  const [key] = Object.keys(template.findResources('AWS::KMS::Key'));
+  template.allResourcesProperties('AWS::Lambda::Function', { KmsKeyArn: { 'Fn::GetAtt': [key, 'Arn'] } });
   template.allResourcesProperties('AWS::Lambda::Function', { TracingConfig: Match.absent() });
   expect(config).toMatchObject({
     features: ['search'],
@@ -329,6 +410,42 @@ test('takes every prop', () => {
     logContent: true,
   });
   expect(stack.resolve(gateway.url)).toMatchObject({ 'Fn::Join': ['', ['https://', expect.anything(), '/v1']] });
+});
+
+test("warns that an imported key's policy is the user's to edit", () => {
+  const { stack } = synthesize({}, (scope) => ({
+    encryptionKey: Key.fromKeyArn(
+      scope,
+      'Key',
+      'arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab',
+    ),
+  }));
+  Annotations.fromStack(stack).hasWarning('/Test/Gateway', Match.stringLikeRegexp('^encryptionKey is not of this app'));
+  const own = synthesize({}, (scope) => ({ encryptionKey: new Key(scope, 'Key') }));
+  Annotations.fromStack(own.stack).hasNoWarning('*', Match.anyValue());
+});
+
+test('takes a rate that is known only at deployment, with a burst', () => {
+  const rate = (stack: Stack) => new CfnParameter(stack, 'Rate', { type: 'Number', default: 3 }).valueAsNumber;
+  expect(() => synthesize({}, (stack) => ({ requestsPerSecond: rate(stack) }))).toThrow(
+    /^burst is needed when requestsPerSecond is known only at deployment/,
+  );
+  synthesize({ burst: 5 }, (stack) => ({ requestsPerSecond: rate(stack) })).template.hasResourceProperties(
+    'AWS::ApiGateway::Stage',
+    {
+      MethodSettings: Match.arrayWith([
+        Match.objectLike({ ThrottlingRateLimit: { Ref: 'Rate' }, ThrottlingBurstLimit: 5 }),
+      ]),
+    },
+  );
+});
+
+test('a change of the authorizer cache is deployed, without any feature flag', () => {
+  const deployments = [0, 60, 300].map((seconds) => {
+    const { template } = synthesize({ authorizerCacheTtl: Duration.seconds(seconds) });
+    return Object.keys(template.findResources('AWS::ApiGateway::Deployment'))[0];
+  });
+  expect(new Set(deployments).size).toBe(3);
 });
 
 test('a whole answer never has longer than the request', () => {
@@ -348,6 +465,7 @@ test('has metrics of its stage', () => {
 
 test.each<[string, GatewayProps, RegExp]>([
   ['a stage name with a dash', { stageName: 'a-b' }, /^stageName must be .* got "a-b"/],
+  ['a stage name that is a token', { stageName: Token.asString({ Ref: 'S' }) }, /^stageName must be known at synth/],
   ['no requests', { requestsPerSecond: 0 }, /^requestsPerSecond must be a number of at least/],
   ['half a burst', { burst: 1.5 }, /^burst must be a whole number/],
   ['a cache of two hours', { authorizerCacheTtl: Duration.hours(2) }, /^authorizerCacheTtl must be between/],
@@ -378,6 +496,14 @@ test('a zone without a domain is an error', () => {
   const stack = newStack();
   const hostedZone = HostedZone.fromHostedZoneAttributes(stack, 'Zone', { hostedZoneId: 'Z', zoneName: 'a.example' });
   expect(() => new Gateway(stack, 'Gateway', { hostedZone })).toThrow(/^hostedZone needs domainName/);
+});
+
+test('a tier of another stack is an error with the remedy', () => {
+  const app = new App();
+  const tiers = [anyTier(new Stack(app, 'Tiers'))];
+  expect(() => new Gateway(new Stack(app, 'Api'), 'Gateway', { tiers })).toThrow(
+    /^tier "standard" is in stack Tiers, its gateway in Api: .* make the tier in the gateway's stack/,
+  );
 });
 
 describe('at synthesis', () => {

@@ -1,10 +1,9 @@
-import { App, type Stack } from 'aws-cdk-lib';
+import { App } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { describe, expect, test } from 'vitest';
 import {
   Backend,
-  Consumer,
   LlmServing,
   LlmServingStack,
   type LlmServingStackProps,
@@ -24,7 +23,7 @@ describe('LlmServing', () => {
     expect(config.tiers).toEqual([{ name: 'standard' }]);
     expect(JSON.stringify(environment.LLM_CONSUMERS)).toContain('=default:standard');
     expect(serving.defaultConsumer?.consumerName).toBe('default');
-    template.hasResourceProperties('AWS::ApiGateway::RestApi', { Name: 'Serving' });
+    template.hasResourceProperties('AWS::ApiGateway::RestApi', { Name: 'Test-Serving' });
   });
 
   test('has the tiers that are given, and no others', () => {
@@ -53,11 +52,11 @@ describe('LlmServing', () => {
 describe('LlmServingStack', () => {
   const stackOf = (props: LlmServingStackProps = {}) => new LlmServingStack(new App(), 'Llm', props);
 
-  test('serves Nova Lite on Bedrock, with a reply when that fails, and says how to call it', () => {
+  test('serves Nova Lite on Bedrock, with nothing behind it that would hide a failure, and says how to call it', () => {
     const stack = stackOf();
     const { template, config } = read(stack, stack.serving.gateway);
     expect(config.models.map(({ name, backends }) => [name, backends.map(({ kind }) => kind)])).toEqual([
-      ['nova-lite', ['bedrock', 'static-reply']],
+      ['nova-lite', ['bedrock']],
     ]);
     expect(Object.keys(template.toJSON().Outputs).sort()).toEqual(['ApiEndpoint', 'ApiKeyCommand', 'ApiKeyId']);
     template.hasOutput('ApiEndpoint', {
@@ -66,6 +65,92 @@ describe('LlmServingStack', () => {
     const command = JSON.stringify(template.findOutputs('ApiKeyCommand'));
     expect(command).toContain('aws apigateway get-api-key --api-key ');
     expect(command).toContain(' --include-value --query value --output text');
+  });
+
+  test('is named after its stack, in its API and its metrics', () => {
+    const stack = new LlmServingStack(new App(), 'Llm', { stackName: 'prod-llm' });
+    const { template, config } = read(stack, stack.serving.gateway);
+    template.hasResourceProperties('AWS::ApiGateway::RestApi', { Name: 'prod-llm' });
+    expect(config.metrics).toEqual({ namespace: 'LlmServing/prod-llm' });
+  });
+
+  test('keeps the ids of its resources', () => {
+    const stack = stackOf();
+    const { template } = read(stack, stack.serving.gateway);
+    const ids = Object.entries<{ Type: string }>(template.toJSON().Resources).map(([id, { Type }]) => [
+      // Which deployment of the API it is.
+      Type === 'AWS::ApiGateway::Deployment' ? id.slice(0, -32) : id,
+      Type,
+    ]);
+    // A change here replaces resources of those who have deployed: their URL, keys or logs go with them.
+    expect(Object.fromEntries(ids.sort())).toMatchInlineSnapshot(`
+      {
+        "ConsumersdefaultADDF1220": "AWS::ApiGateway::ApiKey",
+        "ServingGatewayAccessLogs652114B0": "AWS::Logs::LogGroup",
+        "ServingGatewayApiACCESSDENIEDAE355CD9": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiAPICONFIGURATIONERRORD703E95B": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiAUTHORIZERCONFIGURATIONERROR66ADF845": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiAUTHORIZERFAILURE45A6FBE9": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiAccount7EC43002": "AWS::ApiGateway::Account",
+        "ServingGatewayApiApiPermissionApiScopedLlmServingGatewayHandler30FE3CCELlmServingGatewayApi286BDC7BB5FE45FC": "AWS::Lambda::Permission",
+        "ServingGatewayApiB26AD74F": "AWS::ApiGateway::RestApi",
+        "ServingGatewayApiBADREQUESTBODY92BBD844": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiBADREQUESTPARAMETERS11F0E5F7": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiCloudWatchRoleBF6FDF90": "AWS::IAM::Role",
+        "ServingGatewayApiDEFAULT4XX60C760F2": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiDEFAULT5XX07FB8E43": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiDeploymentAB98A0CF": "AWS::ApiGateway::Deployment",
+        "ServingGatewayApiDeploymentStagelive90C8CB1D": "AWS::ApiGateway::Stage",
+        "ServingGatewayApiEXPIREDTOKENA414375E": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiINTEGRATIONFAILURE3C724680": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiINTEGRATIONTIMEOUT760237CF": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiINVALIDAPIKEY8D5627E3": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiINVALIDSIGNATURE1991A339": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiMISSINGAUTHENTICATIONTOKENF7BC1F4B": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiQUOTAEXCEEDEDA188F514": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiREQUESTTOOLARGE0B132F05": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiRESOURCENOTFOUNDFB414AF8": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiTHROTTLEDDFE2D20D": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiUNAUTHORIZED03344243": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiUNSUPPORTEDMEDIATYPEF01544AB": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApiWAFFILTERED54A8D774": "AWS::ApiGateway::GatewayResponse",
+        "ServingGatewayApihealth29D78EFC": "AWS::ApiGateway::Resource",
+        "ServingGatewayApihealthGETFB1F80C1": "AWS::ApiGateway::Method",
+        "ServingGatewayApiv1E306459A": "AWS::ApiGateway::Resource",
+        "ServingGatewayApiv1chatF0413DB7": "AWS::ApiGateway::Resource",
+        "ServingGatewayApiv1chatcompletions22AD5AD1": "AWS::ApiGateway::Resource",
+        "ServingGatewayApiv1chatcompletionsPOST73371CD6": "AWS::ApiGateway::Method",
+        "ServingGatewayApiv1models2545D16D": "AWS::ApiGateway::Resource",
+        "ServingGatewayApiv1modelsGETCC323D28": "AWS::ApiGateway::Method",
+        "ServingGatewayApiv1modelsmodel219E0032": "AWS::ApiGateway::Resource",
+        "ServingGatewayApiv1modelsmodelGET2A05EF7E": "AWS::ApiGateway::Method",
+        "ServingGatewayAuthorizer52E203AF": "AWS::Lambda::Function",
+        "ServingGatewayAuthorizerLlmServingGatewayKeyAuthorizer1C221EDEPermissions68FAA70C": "AWS::Lambda::Permission",
+        "ServingGatewayAuthorizerLogsFACD92EE": "AWS::Logs::LogGroup",
+        "ServingGatewayAuthorizerRole7B6AED0A": "AWS::IAM::Role",
+        "ServingGatewayAuthorizerRoleDefaultPolicy961EA5E0": "AWS::IAM::Policy",
+        "ServingGatewayChatCompletionRequestF0D5FA02": "AWS::ApiGateway::Model",
+        "ServingGatewayExecutionLogsB9F224F2": "AWS::Logs::LogGroup",
+        "ServingGatewayHandlerE0C913F2": "AWS::Lambda::Function",
+        "ServingGatewayHandlerLogs072E59F7": "AWS::Logs::LogGroup",
+        "ServingGatewayHandlerRoleD5D4629F": "AWS::IAM::Role",
+        "ServingGatewayHandlerRoleDefaultPolicyEB0769E3": "AWS::IAM::Policy",
+        "ServingGatewayKeyAuthorizer6E3DF93D": "AWS::ApiGateway::Authorizer",
+        "ServingGatewayValidatorBC0F95E7": "AWS::ApiGateway::RequestValidator",
+        "TiersstandardCC978D9A": "AWS::ApiGateway::UsagePlan",
+        "TiersstandardUsagePlanKeyResourceLlmConsumersdefault54E149E960F9D444": "AWS::ApiGateway::UsagePlanKey",
+      }
+    `);
+  });
+
+  test('takes as many consumers as it gets, and gives the first fifty outputs', () => {
+    const consumers = Array.from({ length: 110 }, (_, index) => ({ consumerName: `c${index}` }));
+    const stack = stackOf({ tiers: [{ tierName: 't' }], consumers });
+    const { template } = read(stack, stack.serving.gateway);
+    const outputs = Object.keys(template.toJSON().Outputs);
+    expect(outputs).toHaveLength(101);
+    expect(outputs).toEqual(expect.arrayContaining(['ApiKeyId', 'ApiKeyIdC49']));
+    template.resourceCountIs('AWS::ApiGateway::ApiKey', 110);
   });
 
   test('depends on no account, no region and no lookup', () => {
@@ -155,6 +240,11 @@ describe('LlmServingStack', () => {
       /^consumer "c" is in tier "gold", which isn't declared: the tiers are standard/,
     ],
     [
+      'consumers whose outputs would have one name',
+      { consumers: ['first', 'team-a', 'team.a'].map((consumerName) => ({ consumerName })) },
+      /^consumers "team-a" and "team.a" would have the same outputs, ApiKeyIdTeamA: rename one of them/,
+    ],
+    [
       'a consumer twice',
       { consumers: [{ consumerName: 'c' }, { consumerName: 'c' }] },
       /^consumers\[1\] has the same name as another: "c"/,
@@ -171,10 +261,4 @@ describe('LlmServingStack', () => {
     });
     expect(() => read(stack, stack.serving.gateway)).not.toThrow();
   });
-});
-
-test('a consumer of a tier that no gateway has is harmless', () => {
-  const stack = newStack();
-  new Consumer(stack, 'C', { tier: new Tier(stack, 'Idle') });
-  Template.fromStack(stack as Stack).resourceCountIs('AWS::ApiGateway::ApiKey', 1);
 });

@@ -1,4 +1,4 @@
-import { Lazy } from 'aws-cdk-lib';
+import { Lazy, Token } from 'aws-cdk-lib';
 import { describe, expect, test } from 'vitest';
 import { Backend, Gateway, Model, type ModelProps } from '../../lib';
 import { anyTier, newStack, read, synthesize } from './fixture.ts';
@@ -55,16 +55,26 @@ describe('Model', () => {
     ],
     ['no backends', { backends: [] }, /has no backends/],
     ['a backend twice', { backends: [REPLY, REPLY] }, /the backends of model "chat" must not repeat/],
+    [
+      'output that is a token',
+      { maxOutputTokens: Token.asNumber({ Ref: 'N' }) },
+      /^maxOutputTokens must be known at synth, but it is a token: pass a plain number/,
+    ],
     ['no output', { maxOutputTokens: 0 }, /^maxOutputTokens must be/],
     ['a creation before time', { createdUnixSeconds: -1 }, /^createdUnixSeconds must be/],
   ])('refuses %s', (_, props, message) => {
     expect(() => new Model(newStack(), 'Chat', { backends: [REPLY], ...props })).toThrow(message);
   });
 
+  test('says where a name came from that nobody gave', () => {
+    expect(() => new Model(newStack(), 'My model', { backends: [REPLY] })).toThrow(
+      /got "my model", the construct's id in lower case: pass modelName$/,
+    );
+  });
+
   test('has metrics by its name', () => {
     const model = new Model(newStack(), 'Chat', { backends: [REPLY] });
     expect(model.metricTimeToFirstToken()).toMatchObject({
-      namespace: 'LlmServing',
       metricName: 'TimeToFirstToken',
       dimensions: { model: 'chat' },
       statistic: 'p50',

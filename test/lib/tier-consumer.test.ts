@@ -1,7 +1,10 @@
-import { Match } from 'aws-cdk-lib/assertions';
+import { Token } from 'aws-cdk-lib';
+import { Annotations, Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
 import { Backend, Consumer, type ConsumerProps, Gateway, Model, QuotaPeriod, Tier, type TierProps } from '../../lib';
 import { anyModel, anyTier, newStack, read, synthesize } from './fixture.ts';
+
+const TOKEN = Token.asNumber({ Ref: 'Number' });
 
 describe('Tier', () => {
   test('is a usage plan of 10 requests a second for each consumer, without a quota', () => {
@@ -60,17 +63,39 @@ describe('Tier', () => {
     ['no models', { allowedModels: [] }, /allows no model: name one in allowedModels, or leave it out/],
     ['a model twice', { allowedModels: ['a', 'a'] }, /^allowedModels must not repeat/],
     ['no output', { maxOutputTokens: 0 }, /^maxOutputTokens must be/],
+    ['output that is a token', { maxOutputTokens: TOKEN }, /^maxOutputTokens must be known at synth/],
+    ['a rate that is a token without a burst', { requestsPerSecond: TOKEN }, /^burst is needed when requestsPerSecond/],
   ])('refuses %s', (_, props, message) => {
     expect(() => new Tier(newStack(), 'T', props)).toThrow(message);
   });
 
   test('has metrics by its name', () => {
     expect(anyTier(newStack()).metricRequests()).toMatchObject({
-      namespace: 'LlmServing',
       metricName: 'Requests',
       dimensions: { tier: 'standard' },
       statistic: 'Sum',
     });
+  });
+
+  test('says where a name came from that nobody gave', () => {
+    const stack = newStack();
+    expect(() => new Tier(stack, 'My tier')).toThrow(/got "my tier", the construct's id in lower case: pass tierName$/);
+    expect(() => new Consumer(stack, 'My key', { tier: anyTier(stack) })).toThrow(
+      /got "my key", the construct's id in lower case: pass consumerName$/,
+    );
+    expect(() => new Tier(stack, 'Other', { tierName: 'a b' })).toThrow(/got "a b"$/);
+  });
+
+  test('with consumers, but in no gateway, is warned of', () => {
+    const stack = newStack();
+    new Consumer(stack, 'C', { tier: anyTier(stack) });
+    new Tier(stack, 'Empty');
+    Annotations.fromStack(stack).hasWarning(
+      '/Test/Tier-standard',
+      Match.stringLikeRegexp('^tier "standard" has consumers and is in no gateway, .* or call addTier'),
+    );
+    Annotations.fromStack(stack).hasNoWarning('/Test/Empty', Match.anyValue());
+    Annotations.fromStack(synthesize().stack).hasNoWarning('*', Match.anyValue());
   });
 
   test('two of one name in a gateway are an error', () => {

@@ -2,8 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { ConverseStreamOutput } from '@aws-sdk/client-bedrock-runtime';
 import type { BackendCall, Frame, StreamedAnswer, WholeAnswer } from '../backend.ts';
 import { answerTool } from './answer-tool.ts';
+import { CallDeadline } from './call-deadline.ts';
 import { sharedClient } from './client.ts';
-import { Deadline } from './deadline.ts';
 import { toBackendError } from './errors.ts';
 import { inlineRemoteImages } from './remote-images.ts';
 import { toConverse, toConverseStream } from './request.ts';
@@ -13,7 +13,7 @@ import type { BedrockConfig } from './settings.ts';
 
 /** Loaded with the SDK on the first call. */
 export async function complete(config: BedrockConfig, call: BackendCall): Promise<WholeAnswer> {
-  const deadline = new Deadline(config.id, call.signal);
+  const deadline = new CallDeadline(config.id, call.signal);
   try {
     // A whole answer has no first token to wait for: the caller's signal ends it.
     const client = sharedClient(config.region, config.deadlines.connectMs);
@@ -27,7 +27,7 @@ export async function complete(config: BedrockConfig, call: BackendCall): Promis
 }
 
 export async function stream(config: BedrockConfig, call: BackendCall): Promise<StreamedAnswer> {
-  const deadline = new Deadline(config.id, call.signal);
+  const deadline = new CallDeadline(config.id, call.signal);
   try {
     const client = sharedClient(config.region, config.deadlines.connectMs);
     deadline.arm(config.deadlines.firstTokenMs, 'the first token');
@@ -42,7 +42,7 @@ export async function stream(config: BedrockConfig, call: BackendCall): Promise<
   }
 }
 
-async function withImages(call: BackendCall, deadline: Deadline): Promise<BackendCall> {
+async function withImages(call: BackendCall, deadline: CallDeadline): Promise<BackendCall> {
   return { ...call, request: await inlineRemoteImages(call.request, { signal: deadline.signal }) };
 }
 
@@ -61,7 +61,7 @@ function answerOptions(config: BedrockConfig, call: BackendCall): AnswerOptions 
 /** Deadlines count only while an event is waited for, not while the consumer is busy with the last one. */
 async function* watched(
   events: AsyncIterable<ConverseStreamOutput> | Iterable<ConverseStreamOutput>,
-  deadline: Deadline,
+  deadline: CallDeadline,
   betweenTokensMs: number,
 ): AsyncGenerator<ConverseStreamOutput> {
   let begun = false;
@@ -74,7 +74,7 @@ async function* watched(
 }
 
 /** The connection is freed however the frames end: read to the end, returned early (even before the first), thrown. */
-function freeing(frames: AsyncGenerator<Frame>, deadline: Deadline, backend: string): AsyncIterable<Frame> {
+function freeing(frames: AsyncGenerator<Frame>, deadline: CallDeadline, backend: string): AsyncIterable<Frame> {
   const iterator: AsyncIterator<Frame> = {
     next: async () => {
       try {

@@ -67,7 +67,8 @@ interface ErrorFields {
 export function toBackendError(backend: string, error: unknown): BackendError {
   if (error instanceof BackendError) return error;
   if (error instanceof RequestProblem) {
-    return new BackendError(backend, 'invalid-request', error.message, { cause: error, param: error.param });
+    const { message, param, elsewhere } = error;
+    return new BackendError(backend, 'invalid-request', message, { cause: error, param, elsewhere });
   }
   const fields = (error ?? {}) as ErrorFields;
   const message = fields.message ?? String(error);

@@ -1,5 +1,6 @@
 import type { ContentBlock } from '@aws-sdk/client-bedrock-runtime';
 import type { ChatCompletionRequest, ChatMessage } from '../../serving/openai.ts';
+import { RequestProblem } from './request-problem.ts';
 import { type BedrockConfig, modelFamily } from './settings.ts';
 
 /** Anthropic's least budget of extended thinking, tokens. */
@@ -15,9 +16,18 @@ const BUDGETS: Readonly<Record<string, number>> = {
 /** Of the output limit: thinking counts toward it, and some must be left for the answer. */
 const BUDGET_SHARE = 0.8;
 
+/** Whether it is an effort that can be translated; OpenAI may know others one day. */
+export const isEffort = (value: unknown): boolean => typeof value === 'string' && Object.hasOwn(BUDGETS, value);
+
 /** Whether Claude's extended thinking is on for this request; it forbids forced tools and sampling parameters. */
 export function thinks(request: ChatCompletionRequest, config: BedrockConfig): boolean {
   return thinkingBudget(request, config) !== undefined;
+}
+
+/** Whether the answer's limit leaves no room for the least of thinking. */
+export function lacksRoom(request: ChatCompletionRequest, config: BedrockConfig): boolean {
+  const budget = thinkingBudget(request, config);
+  return budget !== undefined && budget < MIN_BUDGET;
 }
 
 function thinkingBudget(request: ChatCompletionRequest, config: BedrockConfig): number | undefined {
@@ -26,9 +36,9 @@ function thinkingBudget(request: ChatCompletionRequest, config: BedrockConfig): 
   // A turn of tool calls must begin with the thinking that led to it; a client that didn't keep it can't go on
   // thinking within that turn, only from the next question on.
   if (lacksThinking(request.messages)) return undefined;
-  const limit = request.max_completion_tokens ?? config.maxOutputTokens ?? Number.POSITIVE_INFINITY;
-  const budget = Math.min(BUDGETS[effort] ?? MIN_BUDGET, Math.floor(limit * BUDGET_SHARE));
-  return budget < MIN_BUDGET ? undefined : budget;
+  const limit =
+    request.max_completion_tokens ?? request.max_tokens ?? config.maxOutputTokens ?? Number.POSITIVE_INFINITY;
+  return Math.min(BUDGETS[effort] ?? MIN_BUDGET, Math.floor(limit * BUDGET_SHARE));
 }
 
 function lacksThinking(messages: readonly ChatMessage[]): boolean {
@@ -36,12 +46,20 @@ function lacksThinking(messages: readonly ChatMessage[]): boolean {
   return last?.role === 'assistant' && (last.tool_calls?.length ?? 0) > 0 && toReasoningBlocks(last).length === 0;
 }
 
-/** What of `additionalModelRequestFields` asks for the effort, in the model family's own words. */
+/** What of `additionalModelRequestFields` asks for the effort, in the model family's own words. @throws RequestProblem */
 export function reasoningFields(request: ChatCompletionRequest, config: BedrockConfig): Record<string, unknown> {
   const effort = request.reasoning_effort;
   if (!effort || effort === 'none' || config.reasoning === undefined) return {};
   if (config.reasoning === 'anthropic-budget') {
     const budget = thinkingBudget(request, config);
+    if (lacksRoom(request, config)) {
+      const least = Math.ceil(MIN_BUDGET / BUDGET_SHARE);
+      throw new RequestProblem(
+        'reasoning_effort',
+        `reasoning_effort needs a limit of at least ${least} output tokens; leave it out, or say 'none', to have a shorter answer`,
+        { elsewhere: true },
+      );
+    }
     return budget === undefined ? {} : { thinking: { type: 'enabled', budget_tokens: budget } };
   }
   const atLeastLow = effort === 'minimal' ? 'low' : effort;

@@ -82,9 +82,16 @@ async function fetchImage(address: string, param: string, options: RemoteImageOp
     if (error instanceof RequestProblem) throw error;
     // One message for every cause: which names resolve, and to what, is not the client's to find out.
     const reason = timeout.aborted ? `in ${TIMEOUT_MS} ms` : 'from the public internet';
-    throw new RequestProblem(param, `${param} could not be fetched ${reason}: send the image as a data URL`);
+    throw notFetched(param, reason, !(error instanceof NotPublic));
   }
 }
+
+/** A name that leads inside: no backend is to follow it, least of all one that runs there. */
+class NotPublic extends Error {}
+
+/** @param elsewhere it need not be the client's fault, and another backend fetches images its own way */
+const notFetched = (param: string, reason: string, elsewhere: boolean): RequestProblem =>
+  new RequestProblem(param, `${param} could not be fetched ${reason}: send the image as a data URL`, { elsewhere });
 
 function request(url: URL, options: RemoteImageOptions, signal: AbortSignal): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
@@ -114,7 +121,7 @@ function guardedLookup(isAllowed: (address: string) => boolean): LookupFunction 
       }
       const [first] = addresses;
       if (!first || !addresses.every(({ address }) => isAllowed(address))) {
-        callback(new Error('an address that is not allowed'), '');
+        callback(new NotPublic('an address that is not allowed'), '');
         return;
       }
       if (options.all) callback(null, addresses);
@@ -127,7 +134,7 @@ async function read(response: IncomingMessage, param: string): Promise<Buffer> {
   const tooLarge = () => new RequestProblem(param, `${param} is an image of more than ${MAX_IMAGE_BYTES} bytes`);
   try {
     if (response.statusCode !== 200) {
-      throw new RequestProblem(param, `${param} could not be fetched: its server answered ${response.statusCode}`);
+      throw notFetched(param, `(its server answered ${response.statusCode})`, true);
     }
     if (Number(response.headers['content-length'] ?? 0) > MAX_IMAGE_BYTES) throw tooLarge();
     const chunks: Buffer[] = [];

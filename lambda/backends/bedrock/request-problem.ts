@@ -2,9 +2,12 @@
 export class RequestProblem extends Error {
   override readonly name = 'RequestProblem';
   readonly param: string;
+  /** Another backend may well take it. */
+  readonly elsewhere: boolean;
 
-  constructor(param: string, message: string) {
+  constructor(param: string, message: string, options: { elsewhere?: boolean } = {}) {
     super(message);
     this.param = param;
+    this.elsewhere = options.elsewhere ?? false;
   }
 }

@@ -1,7 +1,8 @@
 import type { ChatCompletionRequest, ChatMessage, ContentPart } from '../../serving/openai.ts';
 import { forcesTool } from './answer-tool.ts';
 import { isDataUrl, isRemoteImage } from './images.ts';
-import { thinks } from './reasoning.ts';
+import { describesObject } from './object-schema.ts';
+import { isEffort, lacksRoom, thinks } from './reasoning.ts';
 import type { BedrockConfig } from './settings.ts';
 
 /** Converse's names of tools (API reference, ToolSpecification). */
@@ -42,7 +43,11 @@ const HONOURED: Readonly<Record<string, Check>> = {
   parallel_tool_calls: always,
   response_format: (value, _request, config) => canFormat(value, config),
   reasoning_effort: (value, request, config) =>
-    value === 'none' || (config.reasoning !== undefined && !(thinks(request, config) && forcesTool(request, config))),
+    value === 'none' ||
+    (config.reasoning !== undefined &&
+      isEffort(value) &&
+      !lacksRoom(request, config) &&
+      !(thinks(request, config) && forcesTool(request, config))),
   // For the request's path, not for the model.
   metadata: always,
   user: always,
@@ -83,13 +88,21 @@ export function unsupportedParameter(request: ChatCompletionRequest, config: Bed
     const check = Object.hasOwn(HONOURED, name) ? HONOURED[name] : undefined;
     if (!check?.(value, request, config)) return name;
   }
-  return unsupportedTool(request) ?? unsupportedContent(request.messages, config);
+  return unsupportedSchema(request, config) ?? unsupportedTool(request) ?? unsupportedContent(request.messages, config);
+}
+
+/** OpenAI takes only objects as well; a tool's input, and so an answer that comes as one, is nothing else. */
+function unsupportedSchema(request: ChatCompletionRequest, config: BedrockConfig): string | undefined {
+  const format = request.response_format;
+  if (format?.type !== 'json_schema' || config.jsonSchema !== 'tool') return undefined;
+  return describesObject(format.json_schema.schema) ? undefined : 'response_format.json_schema.schema';
 }
 
 function unsupportedTool(request: ChatCompletionRequest): string | undefined {
   for (const [i, tool] of (request.tools ?? []).entries()) {
     if (tool.type !== 'function') return `tools[${i}].type`;
     if (!TOOL_NAME.test(tool.function.name)) return `tools[${i}].function.name`;
+    if (!describesObject(tool.function.parameters)) return `tools[${i}].function.parameters`;
   }
   return undefined;
 }

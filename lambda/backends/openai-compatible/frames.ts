@@ -76,7 +76,7 @@ export class FrameStream implements AsyncIterable<Frame>, AsyncIterator<Frame, u
     try {
       this.#splitter.push(chunk, this.#onEvent);
     } catch (error) {
-      this.#fail(asBackendError(this.#options.backend, error));
+      this.#fail(asStreamError(this.#options.backend, error));
     }
     if (!this.#done && this.#bytes >= HIGH_WATER_BYTES) this.#source.pause();
   };
@@ -119,7 +119,7 @@ export class FrameStream implements AsyncIterable<Frame>, AsyncIterator<Frame, u
       const data = this.#splitter.end();
       if (data !== undefined) this.#onEvent({ data, bytes: asEvent(data) });
     } catch (error) {
-      this.#fail(asBackendError(this.#options.backend, error));
+      this.#fail(asStreamError(this.#options.backend, error));
     }
     if (this.#done) return;
     if (this.#seenFinish) this.#finish(undefined);
@@ -175,7 +175,7 @@ export class FrameStream implements AsyncIterable<Frame>, AsyncIterator<Frame, u
   }
 }
 
-const asBackendError = (backend: string, error: unknown): BackendError =>
+const asStreamError = (backend: string, error: unknown): BackendError =>
   error instanceof BackendError
     ? error
     : new BackendError(backend, 'protocol', 'the stream is malformed', { cause: error });

@@ -3,7 +3,7 @@ import type { Credentials } from '../../secrets/credentials.ts';
 import type { BackendConfigOf } from '../../serving/config.ts';
 import type { Backend, BackendCall, StreamedAnswer, WholeAnswer } from '../backend.ts';
 import { BackendError } from '../backend.ts';
-import { ATTRIBUTION_PARAMETERS, asksFor } from '../parameters.ts';
+import { ATTRIBUTION_PARAMETERS, asksFor, asksForTier } from '../parameters.ts';
 import { createFleetSteering } from './fleet.ts';
 import { FrameStream } from './frames.ts';
 import { createHttpClient, type HttpResponse, readBody } from './http.ts';
@@ -74,7 +74,8 @@ export async function createOpenAiCompatibleBackend(
     id,
 
     unsupportedParameter: (request) =>
-      config.unsupportedParameters.find((name) => !ATTRIBUTION_PARAMETERS.includes(name) && asksFor(request, name)),
+      config.unsupportedParameters.find((name) => !ATTRIBUTION_PARAMETERS.includes(name) && asksFor(request, name)) ??
+      (asksForTier(request) ? 'service_tier' : undefined),
 
     async stream(call): Promise<StreamedAnswer> {
       const firstToken = new Countdown(deadlines.firstTokenMs);

@@ -3,7 +3,7 @@ import type { BackendOptions } from '../../model/backend';
 import type { TokenPrice } from '../../model/token-price';
 import { backendVariable } from '../backend-binding';
 import type { ConfigString, DeadlinesConfig, PriceConfig } from '../serving-config';
-import { requireDuration, requireInteger } from '../validation';
+import { requireDuration, requireInteger, requireKnown } from '../validation';
 
 /** Longest id: it is a metric dimension and part of environment variables' names, of which a function has 4 KB. */
 const MAX_ID_LENGTH = 64;
@@ -18,6 +18,8 @@ export interface CommonConfig {
 }
 
 export function commonConfig(id: string, price: TokenPrice, options: BackendOptions): CommonConfig {
+  requireKnown('contextWindow', options.contextWindow);
+  requireKnown('maxOutputTokens', options.maxOutputTokens);
   requireInteger('contextWindow', options.contextWindow, 1);
   requireInteger('maxOutputTokens', options.maxOutputTokens, 1);
   return {

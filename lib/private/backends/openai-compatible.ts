@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { Token } from 'aws-cdk-lib';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { IBackend } from '../../model/backend';
@@ -52,7 +53,7 @@ export function openAiCompatible(url: string, options: OpenAiCompatibleBackendOp
   return new OpenAiCompatibleBackend({
     ...options,
     baseUrl: url,
-    id: backendIdOf(options.backendId, 'openai-compatible', parsed?.host ?? 'endpoint', options.model ?? ''),
+    id: backendIdOf(options.backendId, 'openai-compatible', placeOf(parsed), options.model ?? ''),
     price: options.price ?? defaultPrice(url, parsed, options.model),
     auth: options.apiKey && {
       type: 'secret',
@@ -230,6 +231,11 @@ function parseUrl(url: string, allowHttp: boolean): URL | undefined {
     );
   }
   return parsed;
+}
+
+/** Tells servers apart without telling where they are: clients see a backend's id. */
+function placeOf(url: URL | undefined): string {
+  return url === undefined ? 'endpoint' : createHash('sha256').update(url.href).digest('hex').slice(0, 8);
 }
 
 function isLoopback(hostname: string): boolean {

@@ -1,15 +1,19 @@
 import { Duration } from 'aws-cdk-lib';
 import { Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
-import { METRICS_NAMESPACE } from '../serving-metrics';
 
 const FIVE_MINUTES = Duration.minutes(5);
 
-/** A metric with the dimension `fleet`: the engine's own by way of the agent, or the gateway's. */
-export function fleetMetric(fleet: string, metricName: string, options: MetricOptions = {}): Metric {
+/** Where a fleet's metrics are: those of its engine, by way of the agent, and those that gateways write of it. */
+export interface FleetMetricsPlace {
+  readonly namespace: string;
+  readonly fleet: string;
+}
+
+export function fleetMetric(place: FleetMetricsPlace, metricName: string, options: MetricOptions = {}): Metric {
   return new Metric({
-    namespace: METRICS_NAMESPACE,
+    namespace: place.namespace,
     metricName,
-    dimensionsMap: { fleet },
+    dimensionsMap: { fleet: place.fleet },
     statistic: Stats.AVERAGE,
     period: FIVE_MINUTES,
     ...options,

@@ -16,7 +16,6 @@ import {
 import type { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
-import { METRICS_NAMESPACE } from '../serving-metrics';
 import type { CapacityBinding } from './capacity-binding';
 import type { EngineBinding, WeightsBinding } from './engine-binding';
 import { COPY_FOLDER } from './engines/common';
@@ -31,6 +30,7 @@ const AWS_CLI_IMAGE = 'public.ecr.aws/aws-cli/aws-cli:2.36.1';
 
 export interface TaskProps {
   readonly fleetName: string;
+  readonly metricsNamespace: string;
   readonly engine: EngineBinding;
   readonly weights: WeightsBinding;
   readonly capacity: CapacityBinding;
@@ -125,7 +125,7 @@ function addAgent(task: TaskDefinition, props: TaskProps): void {
     fleetName,
     port: engine.port,
     metrics: engine.metrics,
-    namespace: METRICS_NAMESPACE,
+    namespace: props.metricsNamespace,
     logGroupName: metricsLogGroup.logGroupName,
   };
   task.addContainer('MetricsAgent', {

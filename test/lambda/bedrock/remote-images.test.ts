@@ -5,6 +5,9 @@ import { createBedrockBackend } from '../../../lambda/backends/bedrock/index.ts'
 import { isPublicAddress } from '../../../lambda/backends/bedrock/public-address.ts';
 import { inlineRemoteImages, type RemoteImageOptions } from '../../../lambda/backends/bedrock/remote-images.ts';
 import { toConverse } from '../../../lambda/backends/bedrock/request.ts';
+import type { BackendConfig } from '../../../lib/private/serving-config.ts';
+import { deploy, model, openAiBackend, servingConfig, staticBackend } from '../support/serving.ts';
+import { answerText, Upstream } from '../support/upstream.ts';
 import { bedrockConfig, callOf, chat, errorOf, PNG } from './fixtures.ts';
 import { LOOPBACK_CERT, LOOPBACK_KEY } from './loopback-tls.ts';
 
@@ -31,6 +34,18 @@ beforeAll(async () => {
           while (!response.destroyed && response.write(Buffer.alloc(1_000_000)));
         };
         response.on('drain', write);
+        write();
+        break;
+      }
+      case '/chunked': {
+        // Whole, but larger than what is allowed, and without saying so before.
+        response.flushHeaders();
+        let left = 5;
+        const write = (): void => {
+          left -= 1;
+          if (left > 0) response.write(Buffer.alloc(1_000_000), write);
+          else response.end(png);
+        };
         write();
         break;
       }
@@ -92,6 +107,7 @@ describe('an image is refused by name', () => {
     ['when its server redirects, perhaps to inside', 'https://localhost/redirect', /answered 302/],
     ['when it says that it is too large', 'https://localhost/huge', /more than/],
     ['when it turns out too large', 'https://localhost/endless', /more than/],
+    ['when it turns out too large at its end', 'https://localhost/chunked', /more than/],
     ['when the address has a port', 'https://localhost:8443/cat.png', /without port/],
     ['when the address has a user', 'https://me:pw@localhost/cat.png', /without port or user/],
     ['when the host is an address', 'https://127.0.0.1/cat.png', /host by its name/],
@@ -111,7 +127,11 @@ describe('an image is refused by name', () => {
     const error = await errorOf(
       createBedrockBackend(bedrockConfig()).stream(callOf(withImages('https://localhost/cat.png'))),
     );
-    expect(error).toMatchObject({ kind: 'invalid-request', param: 'messages[1].content[0].image_url.url' });
+    expect(error).toMatchObject({
+      kind: 'invalid-request',
+      param: 'messages[1].content[0].image_url.url',
+      elsewhere: false,
+    });
   });
 
   test('when its certificate is not to be trusted', async () => {
@@ -125,6 +145,35 @@ describe('an image is refused by name', () => {
     const urls = Array.from({ length: 21 }, (_, i) => `https://localhost/${i}.png`);
     await expect(inline(urls)).rejects.toMatchObject({ param: 'messages' });
     expect(paths).toEqual([]);
+  });
+});
+
+describe('an image that could not be fetched may be fetched by another backend', () => {
+  test.each(['https://localhost/dog.png', 'https://nowhere.invalid/cat.png'])('%s', async (url) => {
+    await expect(inline([url])).rejects.toMatchObject({ elsewhere: true });
+  });
+
+  const upstream = async () => Upstream.start(answerText('a cat'));
+  const body = withImages('https://nowhere.invalid/cat.png');
+
+  test('which is asked', async () => {
+    const up = await upstream();
+    const backends = [bedrockConfig() as BackendConfig, openAiBackend(up.url)];
+    const { chat: ask } = deploy(servingConfig([model(backends)]));
+    expect(await ask(body)).toMatchObject({
+      status: 200,
+      headers: { 'x-llm-backend': 'first', 'x-llm-fallbacks': '1' },
+    });
+    expect(up.requests[0]?.body.messages).toEqual(body.messages);
+    await up.stop();
+  });
+
+  test('but is no case for a fixed reply, and none of a backend that failed', async () => {
+    const { chat: ask, log } = deploy(servingConfig([model([bedrockConfig() as BackendConfig, staticBackend()])]));
+    const { status, json } = await ask(body);
+    expect(status).toBe(400);
+    expect(json.error.param).toBe('messages[1].content[0].image_url.url');
+    expect(log[0]).not.toHaveProperty('BackendErrors');
   });
 });
 

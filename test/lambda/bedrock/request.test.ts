@@ -263,9 +263,12 @@ describe('reasoning', () => {
     expect(budget({ reasoning_effort: 'low' })).toEqual({ thinking: { type: 'enabled', budget_tokens: 2_048 } });
   });
 
-  test('leaves room for the answer within the token limit, and is off when there is none', () => {
+  test('leaves room for the answer within the token limit, and is refused by name when there is none', () => {
     expect(budget({ max_completion_tokens: 5_000 })).toEqual({ thinking: { type: 'enabled', budget_tokens: 4_000 } });
-    expect(budget({ max_completion_tokens: 1_000 })).toBeUndefined();
+    expect(() => budget({ max_completion_tokens: 1_279 })).toThrow(
+      expect.objectContaining({ param: 'reasoning_effort', message: expect.stringContaining('at least 1280') }),
+    );
+    expect(budget({ max_completion_tokens: 1_280 })).toEqual({ thinking: { type: 'enabled', budget_tokens: 1_024 } });
   });
 
   test('is off when not asked for', () => {

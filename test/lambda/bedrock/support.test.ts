@@ -99,6 +99,42 @@ describe('what the model has decides', () => {
     expect(unsupported({ reasoning_effort, temperature: 0.5 }, { reasoning: 'effort' })).toBeUndefined();
   });
 
+  test.each([{ reasoning_effort: 'max' }, { reasoning_effort: 'toString' }])('%j is no effort', (request) => {
+    expect(unsupported(request, { reasoning: 'anthropic-budget' })).toBe('reasoning_effort');
+    expect(unsupported(request, { reasoning: 'effort' })).toBe('reasoning_effort');
+  });
+
+  test.each([{ max_tokens: 1_000 }, { max_completion_tokens: 1_000 }])('%j leaves no room for reasoning', (limit) => {
+    expect(unsupported({ reasoning_effort: 'low', ...limit }, { reasoning: 'anthropic-budget' })).toBe(
+      'reasoning_effort',
+    );
+    expect(unsupported({ reasoning_effort: 'low', ...limit }, { reasoning: 'effort' })).toBeUndefined();
+  });
+
+  test.each([
+    { type: 'array', items: { type: 'string' } },
+    { type: 'string' },
+    { type: ['object', 'null'] },
+    { enum: ['a', 'b'] },
+    { anyOf: [{ type: 'object' }, { type: 'string' }] },
+  ])('the schema %j is none of an object, which a tool takes', (schema) => {
+    const response_format = { type: 'json_schema', json_schema: { name: 'x', schema } } as const;
+    expect(unsupported({ response_format })).toBe('response_format.json_schema.schema');
+    expect(unsupported({ response_format }, { jsonSchema: 'output-config' })).toBeUndefined();
+    const tool = { type: 'function', function: { name: 'f', parameters: schema } } as const;
+    expect(unsupported({ tools: [weatherTool, tool] })).toBe('tools[1].function.parameters');
+  });
+
+  test.each([
+    {},
+    { properties: {} },
+    { $ref: '#/$defs/a', $defs: { a: { type: 'object' } } },
+    { anyOf: [{ type: 'object' }, { properties: {} }] },
+  ])('the schema %j is fine', (schema) => {
+    const tool = { type: 'function', function: { name: 'f', parameters: schema } } as const;
+    expect(unsupported({ tools: [tool] })).toBeUndefined();
+  });
+
   test('the service tier of the deployment', () => {
     expect(unsupported({ service_tier: 'priority' }, { serviceTier: 'priority' })).toBeUndefined();
     expect(unsupported({ service_tier: 'default' }, { serviceTier: 'flex' })).toBe('service_tier');

@@ -6,6 +6,7 @@ import { type Answerer, answerStatus, answerText, chunk, ROLE, sse, Upstream } f
 
 const FLEET: FleetConfig = {
   name: 'main',
+  metricsNamespace: 'LlmServing/Fleet',
   engine: 'vllm',
   cacheSalt: true,
   priority: 'lower-first',
@@ -211,7 +212,7 @@ describe('a fleet that does not answer', () => {
     expect(line?._aws).toMatchObject({
       CloudWatchMetrics: [
         {
-          Namespace: 'LlmServing',
+          Namespace: 'LlmServing/Fleet',
           Dimensions: [['fleet']],
           Metrics: [
             { Name: 'Demand', Unit: 'Count' },

@@ -1,4 +1,6 @@
+import { performance } from 'node:perf_hooks';
 import { PassThrough } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Frame } from '../../../lambda/backends/backend.ts';
@@ -65,4 +67,22 @@ test('text that looks like a usage or a finish reason is neither', async () => {
     ),
     { numRuns: 100 },
   );
+});
+
+const paused = async (stream: FrameStream, source: PassThrough, ms: number): Promise<number> => {
+  for (let i = 0; i < 20; i += 1) source.write(chunk({ content: 'x'.repeat(20_000) }));
+  await sleep(ms);
+  let count = 0;
+  while (count < 20 && !(await stream.next()).done) count += 1;
+  return count;
+};
+
+test('a client that takes its time is not taken for a silent backend; the backend is, from then on', async () => {
+  const source = new PassThrough();
+  const { signal } = new AbortController();
+  const stream = new FrameStream(source, { backend: 'b', firstTokenMs: 5000, betweenTokensMs: 100, signal });
+  expect(await paused(stream, source, 350)).toBe(20);
+  const start = performance.now();
+  await expect(stream.next()).rejects.toMatchObject({ kind: 'timeout' });
+  expect(performance.now() - start).toBeGreaterThan(50);
 });

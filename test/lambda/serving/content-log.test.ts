@@ -1,5 +1,8 @@
 import { expect, test } from 'vitest';
-import { deploy, HELLO, model, openAiBackend, servingConfig } from '../support/serving.ts';
+import { loadConfig } from '../../../lambda/serving/config.ts';
+import { createServing } from '../../../lambda/serving/serve.ts';
+import { LambdaStream, parseAnswer, withPrelude } from '../support/lambda-stream.ts';
+import { deploy, gatewayEvent, HELLO, model, openAiBackend, servingConfig } from '../support/serving.ts';
 import { answerText, chunk, DONE, sse, Upstream } from '../support/upstream.ts';
 
 test('prompts and answers are logged when the owner asks for it, images by their size', async () => {
@@ -34,14 +37,17 @@ test('an event that is none of a chat completion is logged as it is, and costs n
   expect(content).toContain(JSON.stringify('{"not":"json"}x}'));
 });
 
-test.each([['日本語'], ['"\\']])('a line stays below what CloudWatch takes, whatever is written: %s', async (text) => {
-  const up = await Upstream.start(answerText(text.repeat(200_000)));
+test.each([
+  ['日本語', 80_000],
+  ['"\\', 200_000],
+])('a line stays below what CloudWatch takes, whatever is written: %s', async (text, times) => {
+  const up = await Upstream.start(answerText(text.repeat(times)));
   const config = servingConfig([model([openAiBackend(up.url)])], {
     logContent: true,
     limits: { maxRequestBytes: 10_000_000 },
   });
   const { chat, lines } = deploy(config);
-  const messages = [{ role: 'user', content: text.repeat(200_000) }];
+  const messages = [{ role: 'user', content: text.repeat(times) }];
   await chat({ ...HELLO, messages });
   await chat({ ...HELLO, messages, stream: true });
   await up.stop();
@@ -49,4 +55,23 @@ test.each([['日本語'], ['"\\']])('a line stays below what CloudWatch takes, w
   expect(sizes).toHaveLength(4);
   expect(Math.max(...sizes)).toBeGreaterThan(400_000);
   expect(Math.max(...sizes)).toBeLessThan(1_048_576);
+});
+
+test('a line that cannot be written takes no other with it, and fails no request', async () => {
+  const up = await Upstream.start(answerText('the answer'));
+  const lines: string[] = [];
+  const config = servingConfig([model([openAiBackend(up.url)])], { logContent: true });
+  const handler = createServing(loadConfig(JSON.stringify(config), {}), {
+    log: (line) => {
+      if (line.includes('"message":"content"')) throw new Error('no room');
+      lines.push(line);
+    },
+    withPrelude,
+  });
+  const stream = new LambdaStream();
+  const event = gatewayEvent('POST', '/v1/chat/completions', { body: JSON.stringify(HELLO) });
+  await handler(event, stream, { getRemainingTimeInMillis: () => 60_000 });
+  await up.stop();
+  expect(parseAnswer(stream.raw).status).toBe(200);
+  expect(lines.map((line) => JSON.parse(line).message)).toEqual(['chat completion', 'internal error']);
 });

@@ -177,6 +177,18 @@ describe("the client's fault", () => {
     const { chat } = deploy(servingConfig([model([openAiBackend(up.url)])]));
     expect((await chat(HELLO)).json.error.message).toBe('see [url] for more');
   });
+
+  test.each([400, 401, 429])("doesn't tell, nor log, its hosts and keys in whatever field: %i", async (status) => {
+    const secret = 'arn:aws:iam::123456789012:role/x 10.0.0.7:8000 sk-abcdef123456 db.corp.internal';
+    const error = { message: `no: ${secret}`, param: secret, code: secret };
+    const up = await upstream(answerStatus(status, { error }));
+    for (const logContent of [false, true]) {
+      const { chat, lines } = deploy(servingConfig([model([openAiBackend(up.url)])], { logContent }));
+      const told = (await chat(HELLO)).body + lines.join('');
+      expect(told).not.toMatch(/123456789012|10\.0\.0\.7|sk-abc|corp\.internal/);
+      if (status === 400) expect(told).toContain('no: [arn] [address] [key] [address]');
+    }
+  });
 });
 
 describe('when every backend fails', () => {

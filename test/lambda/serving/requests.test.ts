@@ -170,6 +170,31 @@ describe('the request that the backend gets', () => {
     expect(request).not.toHaveProperty('max_completion_tokens');
   });
 
+  test.each([
+    [3, 23],
+    [null, 70],
+    [100, 1],
+  ])("has the tier's limit for its choices together: with n %s each has %s", async (n, expected) => {
+    const request = await sent({ n }, {}, { maxOutputTokens: 200 }, { tiers: [{ name: 't', maxOutputTokens: 70 }] });
+    expect(request.max_completion_tokens).toBe(expected);
+  });
+
+  test.each(['auto', 'default', null])('may name the service tier %s, which is what it has anyway', async (tier) => {
+    expect(await sent({ service_tier: tier })).toMatchObject({ service_tier: tier });
+  });
+
+  test.each(['flex', 'priority', 'scale', 'standard_only', 'x'])(
+    'may not choose the service tier %s: it has another price',
+    async (service_tier) => {
+      const up = await upstream(answerText('x'));
+      const { chat } = deploy(servingConfig([model([openAiBackend(up.url)])]));
+      const { status, json } = await chat({ ...HELLO, service_tier });
+      expect(status).toBe(400);
+      expect(json.error).toMatchObject({ param: 'service_tier', code: 'unsupported_parameter' });
+      expect(up.requests).toEqual([]);
+    },
+  );
+
   test('has metadata only when it is to be stored: OpenAI refuses it otherwise', async () => {
     expect(await sent({ metadata: { feature: 'search' } })).not.toHaveProperty('metadata');
     expect(await sent({ metadata: { a: 'b' }, store: true })).toMatchObject({ metadata: { a: 'b' } });

@@ -225,6 +225,19 @@ describe('in mid-stream', () => {
     ],
   ];
 
+  test.each([400, 413, 429, 503])('an error %i is none of the client, whose request was accepted', async (code) => {
+    const up = await upstream((response) => {
+      const error = JSON.stringify({ error: { message: 'words of the backend', param: 'messages', code } });
+      sse(response).end(`${chunk({ content: 'half' })}data: ${error}\n\n${DONE}`);
+    });
+    const { chat, requestLog } = deploy(servingConfig([model([openAiBackend(up.url)])]));
+    const { events } = await chat(STREAM);
+    const { error } = events.at(-2) as { error?: Record<string, unknown> };
+    expect(error).toMatchObject({ type: 'server_error', param: null });
+    expect(error?.message).toMatch(/^The answer broke off\. \(first: [a-z-]+\)$/);
+    expect(requestLog()[0]).toMatchObject({ status: 200, Errors: 1, ClientErrors: 0, level: 'ERROR' });
+  });
+
   test.each(dying)('%s: an error event, then [DONE], and never a broken event', async (_, answer, kind) => {
     const up = await upstream(answer);
     const deadlines = { connectMs: 500, firstTokenMs: 500, betweenTokensMs: 150 };

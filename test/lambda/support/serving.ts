@@ -69,7 +69,6 @@ export interface EventOptions {
   readonly headers?: Record<string, string>;
   readonly apiKeyId?: string | null;
   readonly body?: string;
-  readonly isBase64Encoded?: boolean;
 }
 
 export function gatewayEvent(httpMethod: string, path: string, options: EventOptions = {}): GatewayEvent {
@@ -82,7 +81,6 @@ export function gatewayEvent(httpMethod: string, path: string, options: EventOpt
     headers: options.headers ?? null,
     multiValueHeaders: null,
     body: options.body ?? null,
-    isBase64Encoded: options.isBase64Encoded ?? false,
     requestContext: {
       requestId: '11111111-2222-3333-4444-555555555555',
       identity: { apiKeyId: options.apiKeyId === undefined ? KEY_ID : options.apiKeyId },

@@ -188,7 +188,7 @@ describe('scaling', () => {
               MetricStat: {
                 Metric: {
                   MetricName: 'vllm:num_requests_running',
-                  Namespace: 'LlmServing',
+                  Namespace: 'LlmServing/Test-Chat',
                   Dimensions: [{ Name: 'fleet', Value: 'chat' }],
                 },
                 Stat: 'Average',
@@ -302,6 +302,7 @@ describe('as a backend', () => {
         streamUsage: true,
         fleet: {
           name: 'chat',
+          metricsNamespace: 'LlmServing/Test-Chat',
           engine: 'vllm',
           cacheSalt: true,
           priority: 'lower-first',

@@ -326,6 +326,46 @@ describe('a request validator', () => {
     send(url, { method: 'POST', body, headers: { 'content-type': contentType } });
   const GOOD = '{"model":"m","messages":[1],"n":1,"other":"x"}';
 
+  test.each([
+    ['other alphabets', 'ユーザー'],
+    ['a line break', 'a\\nb'],
+    ['20 KB', 'x'.repeat(20_000)],
+  ])("answers with a header that a client can read when the validator's text holds %s", async (_, text) => {
+    const { url, failures } = await start({
+      ...api,
+      models: [{ name: 'Chat', schema: { properties: { role: { enum: ['user'] } } } }],
+      gatewayResponses: [
+        {
+          type: 'BAD_REQUEST_BODY',
+          statusCode: undefined,
+          parameters: { 'gatewayresponse.header.x-why': 'context.error.validationErrorString' },
+          templates: {},
+        },
+      ],
+    });
+    const { status, headers } = await post(url, `{"role":"${text}"}`);
+    expect(status).toBe(400);
+    expect(headers['x-why']).toMatch(/^[\x20-\x7e]{20,1024}$/);
+    expect(failures).toEqual([]);
+  });
+
+  test('still answers when its own response has a header that is none', async () => {
+    const parameters = { 'gatewayresponse.header.bad name': "'x'" };
+    const { url, failures } = await start({
+      ...api,
+      gatewayResponses: [{ type: 'BAD_REQUEST_BODY', statusCode: undefined, parameters, templates: {} }],
+    });
+    const { status, body } = await post(url, '{}');
+    expect({ status, body: JSON.parse(body) }).toEqual({ status: 500, body: { message: 'Internal server error' } });
+    expect(failures).toHaveLength(1);
+  });
+
+  test('reports no failure of its own, and no word of the body, when a client sends no JSON', async () => {
+    const { url, failures } = await start(api);
+    expect((await post(url, '{"secret prompt"')).status).toBe(400);
+    expect(failures).toEqual([]);
+  });
+
   test('lets through what fits its model', async () => {
     const { url } = await start(api);
     expect((await post(url, GOOD)).status).toBe(200);

@@ -85,12 +85,15 @@ export interface Running {
   readonly url: string;
   readonly events: Array<Record<string, unknown>>;
   readonly accessLog: string[];
+  /** What API Gateway reported as failures. */
+  readonly failures: Error[];
 }
 
 /** An API on a port of its own. By default its function answers with the event. */
 export async function start(api: RestApiDefinition, invoke: Invoke = echo): Promise<Running> {
   const events: Array<Record<string, unknown>> = [];
   const accessLog: string[] = [];
+  const failures: Error[] = [];
   const server = new RestApi({
     api,
     invoke: (arn, event) => {
@@ -98,9 +101,10 @@ export async function start(api: RestApiDefinition, invoke: Invoke = echo): Prom
       return invoke(arn, event);
     },
     accessLog: (line) => accessLog.push(line),
+    failure: (_, error) => failures.push(error),
   });
   running.push(server);
-  return { url: `http://127.0.0.1:${await server.listen(0)}`, events, accessLog };
+  return { url: `http://127.0.0.1:${await server.listen(0)}`, events, accessLog, failures };
 }
 
 export const echo: Invoke = async (_, event) => buffered({ statusCode: 200, body: JSON.stringify(event) });

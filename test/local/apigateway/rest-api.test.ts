@@ -316,3 +316,11 @@ test('many requests at once are answered, each with its own answer', async () =>
     Array.from({ length: 200 }, (_, n) => n),
   );
 });
+
+test.each([
+  ['just under', 9_500, 200],
+  ['over', 10_500, 431],
+])("headers %s API Gateway's quota (%i bytes) get %i", async (_, bytes, status) => {
+  const { url } = await start(definition({ 'GET /': method() }));
+  expect((await send(url, { headers: { 'x-long': 'x'.repeat(bytes) } })).status).toBe(status);
+});

@@ -230,6 +230,19 @@ test('invocations beyond the cap are throttled, and room that was freed is used 
   await vi.waitFor(async () => expect(await json(fn)).toBe('done'));
 });
 
+test('the cap counts processes over all functions: one that takes many invocations is one, an unused one makes room', async () => {
+  const account = accountConcurrency(2);
+  const slow = `export const handler = async () => { await new Promise((r) => setTimeout(r, 300)); return process.pid; };`;
+  const { fn: many } = functionOf(slow, { account, concurrency: 8 });
+  const { fn: second } = functionOf(PID, { account });
+  const { fn: third } = functionOf(PID, { account });
+  const pids = Promise.all(Array.from({ length: 8 }, () => json(many)));
+  await json(second);
+  await vi.waitFor(async () => expect(await json(third)).toEqual(expect.any(Number)));
+  expect(new Set(await pids).size).toBe(1);
+  await vi.waitFor(() => expect([many, second, third].map((fn) => fn.pids.length)).toEqual([1, 0, 1]));
+});
+
 test('an idle process is ended, and the next invocation starts another', async () => {
   const { fn } = functionOf(PID, { idleMs: 100 });
   const pid = await json(fn);

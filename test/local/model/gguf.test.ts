@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { isLlamaCppInstalled } from '../../../local/model/gguf-install.ts';
 import { createTextModel, type TextModel } from '../../../local/model/index.ts';
@@ -9,6 +10,11 @@ import { writeTinyGguf } from './tiny-gguf.ts';
 
 test('a file that is not there is a clear error, before anything is installed', async () => {
   await expect(createTextModel({ gguf: '/no/such.gguf' })).rejects.toThrow('there is no file /no/such.gguf');
+});
+
+test('a file that is no GGUF is a clear error, before anything is installed', async () => {
+  const file = fileURLToPath(import.meta.url);
+  await expect(createTextModel({ gguf: file })).rejects.toThrow(`${file} is no GGUF file`);
 });
 
 // Installed by the first `npm start -- --gguf FILE`, or by `npm ci --no-workspaces` in local/gguf.

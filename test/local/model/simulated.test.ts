@@ -18,6 +18,11 @@ describe('a simulated answer', () => {
     expect(model.description).toContain('simulated');
   });
 
+  test('takes a prompt of megabytes without a space', async () => {
+    const { text } = await generate(await fast(), ask('x'.repeat(6_000_000)));
+    expect(text).toContain('imulated');
+  });
+
   test('is the same for the same prompt and seed, another for another seed', async () => {
     const model = await fast();
     const text = async (seed: number) => (await generate(model, ask('How do tall lighthouses work?', { seed }))).text;

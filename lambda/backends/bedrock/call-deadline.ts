@@ -3,7 +3,7 @@ import { BackendError } from '../backend.ts';
 /**
  * One call's abort signal: the caller's, or a deadline's. There is at most one timer, and none after `clear()`.
  */
-export class Deadline {
+export class CallDeadline {
   readonly #backend: string;
   readonly #caller: AbortSignal;
   readonly #controller = new AbortController();
