@@ -24,7 +24,7 @@ export function fleetDemand(record: RequestRecord): FleetDemand[] {
   const end = answered >= 0 ? answered : stopped >= 0 ? stopped : candidates.length - 1;
   return candidates.slice(0, end + 1).flatMap((candidate, index) => {
     if (candidate.kind !== 'openai-compatible' || candidate.fleet === undefined) return [];
-    const { name, metricsNamespace } = candidate.fleet;
-    return [{ fleet: name, namespace: metricsNamespace, served: index === answered || index === stopped }];
+    const { name: fleet, metricsNamespace: namespace } = candidate.fleet;
+    return [{ fleet, namespace, served: index === answered || index === stopped }];
   });
 }

@@ -23,7 +23,7 @@ import { taskMemoryMiB, tasksPerInstance } from '../private/fleet/capacity-facts
 import type { EngineBinding } from '../private/fleet/engine-binding';
 import { addTargets, createBalancer } from '../private/fleet/fleet-balancer';
 import { fleetLimits, mostTasks } from '../private/fleet/fleet-limits';
-import { type FleetMetricSource, fleetMetric, serviceMetric } from '../private/fleet/fleet-metrics';
+import { fleetMetric, serviceMetric } from '../private/fleet/fleet-metrics';
 import { createService } from '../private/fleet/fleet-service';
 import { CACHE_FOLDER, createTask } from '../private/fleet/fleet-task';
 import { fitProblem } from '../private/fleet/memory-fit';
@@ -41,11 +41,18 @@ import type { IServingEngine } from './serving-engine';
 export interface ModelFleetProps {
   /**
    * Names the fleet in metrics, logs and as a backend: lower-case letters, digits and `-`, at most 32. Unique within a
-   * region of the account.
+   * gateway.
    *
    * @default - the construct's id, in lower case
    */
   readonly fleetName?: string;
+
+  /**
+   * The CloudWatch namespace of the fleet's metrics, those of its engine and those that gateways write of it.
+   *
+   * @default - `LlmServing/`, the stack's name and the construct's path in it
+   */
+  readonly metricsNamespace?: string;
 
   /** What runs the model. */
   readonly engine: IServingEngine;
@@ -182,6 +189,9 @@ export class ModelFleet extends Construct implements IConnectable {
   /** What requests call the model. */
   public readonly modelName: string;
 
+  /** The CloudWatch namespace of the fleet's metrics. */
+  public readonly metricsNamespace: string;
+
   /** The VPC that tasks and load balancer are in. */
   public readonly vpc: IVpc;
 
@@ -218,18 +228,15 @@ export class ModelFleet extends Construct implements IConnectable {
   /** Seconds. @internal */
   public readonly _stickySeconds: number;
 
-  /** @internal */
-  public readonly _metricsNamespace: string;
-
   constructor(scope: Construct, id: string, props: ModelFleetProps) {
     super(scope, id);
     this.fleetName = props.fleetName ?? id.toLowerCase();
-    this._metricsNamespace = metricsNamespace(undefined, defaultApiName(this));
     if (!/^[a-z0-9][a-z0-9-]{0,31}$/.test(this.fleetName)) {
       throw new Error(
         `fleetName must be 1–32 lower-case letters, digits or "-" and begin with a letter or digit, got "${this.fleetName}"`,
       );
     }
+    this.metricsNamespace = metricsNamespace(props.metricsNamespace, defaultApiName(this));
     requireInteger('minHealthyPercent', props.minHealthyPercent, 0, 100);
     requireInteger('maxHealthyPercent', props.maxHealthyPercent, 100, 400);
     const minHealthyPercent = props.minHealthyPercent ?? 100;
@@ -280,7 +287,7 @@ export class ModelFleet extends Construct implements IConnectable {
     this.logGroup = new LogGroup(this, 'Logs', logs);
     this.taskDefinition = createTask(this, {
       fleetName: this.fleetName,
-      metricsNamespace: this._metricsNamespace,
+      metricsNamespace: this.metricsNamespace,
       engine,
       weights,
       capacity,
@@ -343,17 +350,17 @@ export class ModelFleet extends Construct implements IConnectable {
 
   /** Requests that run on a task, on average over 5 minutes unless told otherwise. */
   public metricRunning(options?: MetricOptions): Metric {
-    return fleetMetric(this.metricSource, this.engineMetrics.running, options);
+    return fleetMetric(this.metricsPlace, this.engineMetrics.running, options);
   }
 
   /** Requests that wait on a task, on average over 5 minutes unless told otherwise. */
   public metricWaiting(options?: MetricOptions): Metric {
-    return fleetMetric(this.metricSource, this.engineMetrics.waiting, options);
+    return fleetMetric(this.metricsPlace, this.engineMetrics.waiting, options);
   }
 
   /** The share of the KV cache in use, 0–1, on average over 5 minutes unless told otherwise. */
   public metricKvCacheUsage(options?: MetricOptions): Metric {
-    return fleetMetric(this.metricSource, this.requireMetric('kvCacheUsage'), options);
+    return fleetMetric(this.metricsPlace, this.requireMetric('kvCacheUsage'), options);
   }
 
   /** The share of prompt tokens that were in the prefix cache, in percent, over 5 minutes unless told otherwise. */
@@ -365,20 +372,20 @@ export class ModelFleet extends Construct implements IConnectable {
       expression: '100 * hits / queries',
       period: sum.period,
       usingMetrics: {
-        hits: fleetMetric(this.metricSource, this.requireMetric('prefixHits'), sum),
-        queries: fleetMetric(this.metricSource, this.requireMetric('prefixQueries'), sum),
+        hits: fleetMetric(this.metricsPlace, this.requireMetric('prefixHits'), sum),
+        queries: fleetMetric(this.metricsPlace, this.requireMetric('prefixQueries'), sum),
       },
     });
   }
 
   /** Requests that wanted this fleet, also when it had no task; their sum over 5 minutes unless told otherwise. */
   public metricDemand(options?: MetricOptions): Metric {
-    return fleetMetric(this.metricSource, 'Demand', { statistic: Stats.SUM, ...options });
+    return fleetMetric(this.metricsPlace, 'Demand', { statistic: Stats.SUM, ...options });
   }
 
   /** Requests that wanted this fleet and didn't get it; their sum over 5 minutes unless told otherwise. */
   public metricUnserved(options?: MetricOptions): Metric {
-    return fleetMetric(this.metricSource, 'Unserved', { statistic: Stats.SUM, ...options });
+    return fleetMetric(this.metricsPlace, 'Unserved', { statistic: Stats.SUM, ...options });
   }
 
   /** GPU-hours that tasks held in each period of an hour. */
@@ -403,6 +410,10 @@ export class ModelFleet extends Construct implements IConnectable {
     }
   }
 
+  private get metricsPlace() {
+    return { namespace: this.metricsNamespace, fleet: this.fleetName };
+  }
+
   private get engineMetrics() {
     const { metrics } = this._engine;
     if (metrics === undefined) {
@@ -411,10 +422,6 @@ export class ModelFleet extends Construct implements IConnectable {
       );
     }
     return metrics;
-  }
-
-  private get metricSource(): FleetMetricSource {
-    return { fleetName: this.fleetName, namespace: this._metricsNamespace };
   }
 
   private requireMetric(name: 'kvCacheUsage' | 'prefixQueries' | 'prefixHits'): string {

@@ -64,7 +64,7 @@ export class FleetBackend implements IBackend {
         streamUsage: true,
         fleet: {
           name: fleet.fleetName,
-          metricsNamespace: fleet._metricsNamespace,
+          metricsNamespace: fleet.metricsNamespace,
           engine: fleet.engineName,
           cacheSalt: fields.cacheSalt,
           ...(fields.priority && { priority: fields.priority }),

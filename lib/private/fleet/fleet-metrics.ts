@@ -3,22 +3,17 @@ import { Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 
 const FIVE_MINUTES = Duration.minutes(5);
 
-export interface FleetMetricSource {
-  readonly fleetName: string;
-  /** The fleet's own, so that another fleet of the same name in the account doesn't scale it. */
+/** Where a fleet's metrics are: those of its engine, by way of the agent, and those that gateways write of it. */
+export interface FleetMetricsPlace {
   readonly namespace: string;
+  readonly fleet: string;
 }
 
-/** A metric with the dimension `fleet`: the engine's own by way of the agent, or the gateways'. */
-export function fleetMetric(
-  { fleetName, namespace }: FleetMetricSource,
-  metricName: string,
-  options: MetricOptions = {},
-): Metric {
+export function fleetMetric(place: FleetMetricsPlace, metricName: string, options: MetricOptions = {}): Metric {
   return new Metric({
-    namespace,
+    namespace: place.namespace,
     metricName,
-    dimensionsMap: { fleet: fleetName },
+    dimensionsMap: { fleet: place.fleet },
     statistic: Stats.AVERAGE,
     period: FIVE_MINUTES,
     ...options,

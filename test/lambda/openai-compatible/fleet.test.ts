@@ -6,10 +6,10 @@ import { type Answerer, answerStatus, answerText, chunk, ROLE, sse, Upstream } f
 
 const FLEET: FleetConfig = {
   name: 'main',
+  metricsNamespace: 'LlmServing/Fleet',
   engine: 'vllm',
   cacheSalt: true,
   priority: 'lower-first',
-  metricsNamespace: 'LlmServing/Fleet',
   stickySeconds: 3600,
   retryAfterMs: 30_000,
 };

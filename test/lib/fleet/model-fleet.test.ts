@@ -188,7 +188,7 @@ describe('scaling', () => {
               MetricStat: {
                 Metric: {
                   MetricName: 'vllm:num_requests_running',
-                  Namespace: Match.stringLikeRegexp('^LlmServing/.+-Chat$'),
+                  Namespace: 'LlmServing/Test-Chat',
                   Dimensions: [{ Name: 'fleet', Value: 'chat' }],
                 },
                 Stat: 'Average',
@@ -302,10 +302,10 @@ describe('as a backend', () => {
         streamUsage: true,
         fleet: {
           name: 'chat',
+          metricsNamespace: 'LlmServing/Test-Chat',
           engine: 'vllm',
           cacheSalt: true,
           priority: 'lower-first',
-          metricsNamespace: expect.stringMatching(/^LlmServing\/.+-Chat$/),
           stickySeconds: 3600,
           retryAfterMs: 30_000,
         },
