@@ -42,7 +42,6 @@ export class Target {
 export interface TargetGroupOptions {
   readonly definition: TargetGroupDefinition;
   readonly clock: Clock;
-  readonly onChange?: (target: Target) => void;
 }
 
 /** Targets with their health, and the choice among them. */
@@ -50,6 +49,7 @@ export class TargetGroup {
   readonly definition: TargetGroupDefinition;
   readonly #options: TargetGroupOptions;
   readonly #targets = new Map<string, Target>();
+  readonly #listeners: Array<(target: Target) => void> = [];
   #turn = 0;
 
   constructor(options: TargetGroupOptions) {
@@ -63,6 +63,11 @@ export class TargetGroup {
 
   target(id: string): Target | undefined {
     return this.#targets.get(id);
+  }
+
+  /** Calls back when a target's state changes. */
+  onChange(listener: (target: Target) => void): void {
+    this.#listeners.push(listener);
   }
 
   /** @param port on 127.0.0.1 */
@@ -141,6 +146,6 @@ export class TargetGroup {
   #set(target: Target, state: TargetState): void {
     if (target.state === state) return;
     target.state = state;
-    this.#options.onChange?.(target);
+    for (const listener of this.#listeners) listener(target);
   }
 }
