@@ -52,8 +52,8 @@ export class Service implements Capacity {
     return this.#desired;
   }
 
-  get tasks(): readonly Task[] {
-    return this.#tasks;
+  get tasks(): Task[] {
+    return [...this.#tasks];
   }
 
   get healthyTasks(): Task[] {
