@@ -77,7 +77,9 @@ export class ScalableTarget {
     const { desired: current } = this.#capacity;
     const desired = Math.min(this.#max, Math.max(this.#min, most.desired));
     if (desired === current) return;
-    (desired > current ? this.#lastOut : this.#lastIn).set(most.policy.name, { time: now, base: current });
+    const { policy } = most;
+    if (desired < current) this.#lastIn.set(policy.name, { time: now, base: current });
+    else this.#lastOut.set(policy.name, { time: now, base: this.#base(policy, now) });
     this.#capacity.setDesired(desired, most.reason);
   }
 
@@ -92,7 +94,7 @@ export class ScalableTarget {
         const step = stepFor(policy.steps, value === undefined ? 0 : value - alarm.threshold);
         if (step === undefined) return [];
         const { cooldownMs } = policy;
-        const desired = adjusted(policy, this.#base(policy, now, cooldownMs), step.by);
+        const desired = adjusted(policy, this.#base(policy, now), step.by);
         const reason = `${alarm.name} is in alarm${value === undefined ? '' : ` at ${round(value)}`}`;
         return this.#allowed(policy, desired, now, cooldownMs, cooldownMs) ? [{ policy, desired, reason }] : [];
       }),
@@ -122,13 +124,14 @@ export class ScalableTarget {
     const over = values.slice(0, OUT_MINUTES).every((each) => each !== undefined && each > policy.target);
     const under = values.every((each) => each !== undefined && each < policy.target * IN_SHARE);
     if (!over && (!under || policy.disableScaleIn)) return {};
-    const base = over ? this.#base(policy, now, policy.scaleOutCooldownMs) : this.#capacity.desired;
+    const base = over ? this.#base(policy, now) : this.#capacity.desired;
     return { desired: Math.ceil((base * value) / policy.target), value };
   }
 
   /** During a cooldown, what it added already counts: only a larger step adds more. */
-  #base(policy: ScalingPolicy, now: number, cooldownMs: number): number {
+  #base(policy: ScalingPolicy, now: number): number {
     const last = this.#lastOut.get(policy.name);
+    const cooldownMs = policy.type === 'step' ? policy.cooldownMs : policy.scaleOutCooldownMs;
     return last !== undefined && now < last.time + cooldownMs ? last.base : this.#capacity.desired;
   }
 
