@@ -55,7 +55,7 @@ async function main(): Promise<void> {
     if (stopping) return;
     // Only a port that the task definition maps can be reached.
     server.listen(situation.ports[settings.port] ?? 0, '127.0.0.1', () => {
-      console.log(`Application startup complete: ${simulated ? "simulated" : model.description}`);
+      console.log(`Application startup complete: ${simulated ? 'simulated' : model.description}`);
     });
   }, situation.loadMs);
 }
