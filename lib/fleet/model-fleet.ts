@@ -300,7 +300,9 @@ export class ModelFleet extends Construct implements IConnectable {
     this.loadBalancer = balancer.loadBalancer;
     this.targetGroup = balancer.targetGroup;
     this.connections = balancer.listener.connections;
+    const scales = limits.maxTasks > limits.minTasks || limits.schedules.length > 0;
     this.service = createService(this, {
+      ...(!scales && { desiredCount: limits.minTasks }),
       cluster: this.cluster,
       vpc: props.vpc,
       vpcSubnets: props.vpcSubnets,
@@ -312,7 +314,7 @@ export class ModelFleet extends Construct implements IConnectable {
     });
     this.service.node.addDependency(balancer.listener);
     addTargets(balancer, this.service, engine);
-    if (limits.maxTasks > limits.minTasks || limits.schedules.length > 0) {
+    if (scales) {
       addPolicies(this, {
         service: this.service,
         limits,

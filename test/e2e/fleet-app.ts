@@ -40,7 +40,7 @@ const models = [
     backends: [Backend.fleet(fleet('Drowsy', sleepy), { price }), Backend.bedrock('amazon.nova-lite-v1:0')],
   }),
   new Model(stack, 'Three', {
-    backends: [Backend.fleet(fleet('Trio', { minTasks: 3, maxTasks: 4, targetRequestsPerTask: 500 }), { price })],
+    backends: [Backend.fleet(fleet('Trio', { minTasks: 3 }), { price })],
   }),
 ];
 const tier = new Tier(stack, 'Standard', { requestsPerSecond: 1_000, burst: 1_000 });
