@@ -6,6 +6,7 @@ import {
   BedrockReasoning,
   BedrockServiceTier,
   type IBackend,
+  LlmServingStack,
   MaxTokensParameter,
   TokenPrice,
 } from '../lib/index.js';
@@ -92,6 +93,7 @@ const vertexAi = fields({
   credentialsSecret: text,
   credentialsField: text,
 });
+const fleet = fields({ ...common, fleet: text, expectedTokensPerHour: number });
 const staticReply = fields({ id: text, staticReply: text });
 
 /** A backend of the context, made once its stack is there to import secrets into. */
@@ -143,6 +145,16 @@ const KINDS: Readonly<Record<string, Decode<BackendFactory>>> = {
         projectId: project,
         credentials: secretOf(stack, secret),
       });
+  },
+  fleet: (value, path) => {
+    const { fleet: name, ...options } = fleet(value, path);
+    return (stack) => {
+      const own = stack instanceof LlmServingStack ? stack.fleet : undefined;
+      if (own === undefined) throw new ContextError('a fleet needs the preset hybrid or self-hosted');
+      if (own.fleetName !== name)
+        throw new ContextError(`there is no fleet "${name}": it is called "${own.fleetName}"`);
+      return Backend.fleet(own, commonOptions(options));
+    };
   },
   staticReply: (value, path) => {
     const { staticReply: reply, id } = staticReply(value, path);

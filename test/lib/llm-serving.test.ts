@@ -9,6 +9,7 @@ import {
   LlmServingStack,
   type LlmServingStackProps,
   Model,
+  ModelWeights,
   ServingPreset,
   Tier,
 } from '../../lib';
@@ -123,8 +124,13 @@ describe('LlmServingStack', () => {
 
   const REPLY = [Backend.staticReply('x')];
   test.each<[string, LlmServingStackProps, RegExp]>([
-    ['a preset that needs fleets', { preset: ServingPreset.HYBRID }, /^preset "hybrid" needs model fleets/],
-    ['the other one too', { preset: ServingPreset.SELF_HOSTED }, /^preset "self-hosted" needs model fleets/],
+    ['a fleet of the managed preset', { fleet: {} }, /^fleet needs preset "hybrid" or "self-hosted"/],
+    ['NAT of the managed preset', { natGateways: 1 }, /^natGateways needs preset "hybrid" or "self-hosted"/],
+    [
+      'weights for an engine that is set up for others',
+      { preset: ServingPreset.HYBRID, fleet: { weights: ModelWeights.huggingFace('a/b') } },
+      /^fleet.weights needs fleet.engine/,
+    ],
     [
       'an unknown preset',
       { preset: 'x' as ServingPreset },
