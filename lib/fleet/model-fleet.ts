@@ -313,7 +313,9 @@ export class ModelFleet extends Construct implements IConnectable {
     this.loadBalancer = balancer.loadBalancer;
     this.targetGroup = balancer.targetGroup;
     this.connections = balancer.listener.connections;
+    const scales = limits.maxTasks > limits.minTasks || limits.schedules.length > 0;
     this.service = createService(this, {
+      ...(!scales && { desiredCount: limits.minTasks }),
       cluster: this.cluster,
       vpc: props.vpc,
       vpcSubnets: props.vpcSubnets,
@@ -326,7 +328,7 @@ export class ModelFleet extends Construct implements IConnectable {
     // The cluster's link to its capacity provider, too, which the service doesn't refer to.
     this.service.node.addDependency(balancer.listener, this.cluster);
     addTargets(balancer, this.service, engine);
-    if (limits.maxTasks > limits.minTasks || limits.schedules.length > 0) {
+    if (scales) {
       addPolicies(this, {
         service: this.service,
         limits,

@@ -18,6 +18,8 @@ export interface ServiceProps {
   readonly vpcSubnets?: SubnetSelection;
   readonly taskDefinition: TaskDefinition;
   readonly capacity: CapacityBinding;
+  /** Absent where something scales it: a deployment must not set the number back. */
+  readonly desiredCount?: number;
   readonly minHealthyPercent: number;
   readonly maxHealthyPercent: number;
   readonly startTimeout: Duration;
@@ -40,6 +42,7 @@ export function createService(scope: Construct, props: ServiceProps): BaseServic
       }),
     ],
     capacityProviderStrategies: [{ capacityProvider: capacity.capacityProviderName, weight: 1 }],
+    desiredCount: props.desiredCount,
     minHealthyPercent: props.minHealthyPercent,
     maxHealthyPercent: props.maxHealthyPercent,
     circuitBreaker: { enable: true, rollback: true },
