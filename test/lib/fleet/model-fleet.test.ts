@@ -66,10 +66,10 @@ describe('the load balancer', () => {
 });
 
 describe('the service', () => {
-  test('rolls back what fails, gives weights their time, and leaves the number of tasks to scaling', () => {
+  test('rolls back what fails, gives weights their time, and has its fixed number of tasks', () => {
     const { template } = fleetTemplate();
     template.hasResourceProperties('AWS::ECS::Service', {
-      DesiredCount: Match.absent(),
+      DesiredCount: 1,
       HealthCheckGracePeriodSeconds: 1200,
       DeploymentConfiguration: {
         DeploymentCircuitBreaker: { Enable: true, Rollback: true },
@@ -78,6 +78,12 @@ describe('the service', () => {
       },
     });
     template.resourceCountIs('AWS::ApplicationAutoScaling::ScalableTarget', 0);
+  });
+
+  test('leaves the number of tasks to scaling, which a deployment would set back', () => {
+    const { template } = fleetTemplate({ scaling: { minTasks: 1, maxTasks: 2 } });
+    template.hasResourceProperties('AWS::ECS::Service', { DesiredCount: Match.absent() });
+    template.resourceCountIs('AWS::ApplicationAutoScaling::ScalableTarget', 1);
   });
 
   test('comes when the cluster knows its capacity provider', () => {
