@@ -6,6 +6,7 @@ import {
   BedrockReasoning,
   BedrockServiceTier,
   type IBackend,
+  LlmServingStack,
   MaxTokensParameter,
   TokenPrice,
 } from '../lib/index.js';
@@ -45,6 +46,7 @@ const common = {
   connectTimeoutSeconds: number,
   firstTokenTimeoutSeconds: number,
   betweenTokensTimeoutSeconds: number,
+  wholeAnswerTimeoutSeconds: number,
 };
 
 const bedrock = fields({
@@ -73,6 +75,7 @@ const openAiCompatible = fields({
   unsupportedParameters: list(text),
   maxTokensParameter: oneOf(Object.values(MaxTokensParameter)),
   streamUsage: boolean,
+  continueFinalMessage: boolean,
   allowHttp: boolean,
 });
 const openAi = fields({
@@ -92,7 +95,9 @@ const vertexAi = fields({
   credentialsSecret: text,
   credentialsField: text,
 });
+const fleet = fields({ ...common, fleet: text, expectedTokensPerHour: number });
 const staticReply = fields({ id: text, staticReply: text });
+const rules = fields({ id: text, rules: list(fields({ pattern: text, reply: text })), otherwise: text });
 
 /** A backend of the context, made once its stack is there to import secrets into. */
 export type BackendFactory = (stack: Stack) => IBackend;
@@ -144,9 +149,27 @@ const KINDS: Readonly<Record<string, Decode<BackendFactory>>> = {
         credentials: secretOf(stack, secret),
       });
   },
+  fleet: (value, path) => {
+    const { fleet: name, ...options } = fleet(value, path);
+    return (stack) => {
+      const own = stack instanceof LlmServingStack ? stack.fleet : undefined;
+      if (own === undefined) throw new ContextError('a fleet needs the preset hybrid or self-hosted');
+      if (own.fleetName !== name)
+        throw new ContextError(`there is no fleet "${name}": it is called "${own.fleetName}"`);
+      return Backend.fleet(own, commonOptions(options));
+    };
+  },
   staticReply: (value, path) => {
     const { staticReply: reply, id } = staticReply(value, path);
     return () => Backend.staticReply(required(reply, `${path}.staticReply`), { backendId: id });
+  },
+  rules: (value, path) => {
+    const { rules: given, id, otherwise } = rules(value, path);
+    const list = required(given, `${path}.rules`).map(({ pattern, reply }, index) => ({
+      pattern: required(pattern, `${path}.rules[${index}].pattern`),
+      reply: required(reply, `${path}.rules[${index}].reply`),
+    }));
+    return () => Backend.rules(list, { backendId: id, otherwise });
   },
 };
 
@@ -173,13 +196,15 @@ type CommonOptions = Fields<typeof common>;
 
 /** The context's names of the common options are those of a JSON file: no objects for durations. */
 function commonOptions<O extends CommonOptions>(options: O) {
-  const { id, connectTimeoutSeconds, firstTokenTimeoutSeconds, betweenTokensTimeoutSeconds, ...rest } = options;
+  const { id, connectTimeoutSeconds, firstTokenTimeoutSeconds, betweenTokensTimeoutSeconds, ...others } = options;
+  const { wholeAnswerTimeoutSeconds, ...rest } = others;
   return {
     ...rest,
     backendId: id,
     connectTimeout: seconds(connectTimeoutSeconds),
     firstTokenTimeout: seconds(firstTokenTimeoutSeconds),
     betweenTokensTimeout: seconds(betweenTokensTimeoutSeconds),
+    wholeAnswerTimeout: seconds(wholeAnswerTimeoutSeconds),
   };
 }
 

@@ -3,6 +3,7 @@ import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { GatewayCompute, LlmServingStack, QuotaPeriod, ServingPreset } from '../lib/index.js';
 import { backend } from './backends.ts';
 import { boolean, ContextError, fields, json, list, number, oneOf, required, text } from './decode.ts';
+import { fleet } from './fleet.ts';
 
 const model = fields({
   name: text,
@@ -20,6 +21,7 @@ const tier = fields({
   quotaPeriod: oneOf(Object.values(QuotaPeriod)),
   allowedModels: list(text),
   maxOutputTokens: number,
+  priority: number,
 });
 
 const consumer = fields({ name: text, tier: text, apiKeyId: text });
@@ -28,6 +30,8 @@ const consumer = fields({ name: text, tier: text, apiKeyId: text });
 const settings = {
   preset: oneOf(Object.values(ServingPreset)),
   stackName: text,
+  fleet: json(fleet),
+  natGateways: number,
   models: json(list(model)),
   tiers: json(list(tier)),
   consumers: json(list(consumer)),
@@ -53,6 +57,8 @@ export function stackFromContext(app: App): LlmServingStack {
   const { models, tiers, consumers } = context;
   const stack = new LlmServingStack(app, context.stackName ?? 'LlmServing', {
     preset: context.preset,
+    fleet: context.fleet,
+    natGateways: context.natGateways,
     ...(models && { models: [] }),
     tiers: tiers?.map(({ name, ...rest }, index) => ({ ...rest, tierName: required(name, `tiers[${index}].name`) })),
     consumers: consumers?.map(({ name, tier: tierName, apiKeyId }, index) => ({

@@ -1,11 +1,20 @@
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import { InstanceType, type IVpc } from 'aws-cdk-lib/aws-ec2';
 import { Construct } from 'constructs';
+import type { FleetScaling } from './fleet/fleet-scaling';
+import { GpuCapacity, type IGpuCapacity } from './fleet/gpu-capacity';
+import { ModelFleet } from './fleet/model-fleet';
+import { type IModelWeights, ModelWeights } from './fleet/model-weights';
+import { type IServingEngine, ServingEngine } from './fleet/serving-engine';
+import { ServingVpc } from './fleet/serving-vpc';
 import { Consumer } from './gateway/consumer';
+import { GatewayCompute } from './gateway/gateway-compute';
 import type { GatewayOptions } from './gateway/gateway-props';
 import { Tier, type TierProps } from './gateway/tier';
 import { LlmServing } from './llm-serving';
 import { Backend } from './model/backend';
 import { Model, type ModelProps } from './model/model';
+import { needsInternet } from './private/fleet/needs-internet';
 import { defaultApiName } from './private/names';
 
 /** Where answers come from. */
@@ -16,6 +25,44 @@ export enum ServingPreset {
   HYBRID = 'hybrid',
   /** Fleets of your own only. */
   SELF_HOSTED = 'self-hosted',
+}
+
+/** The fleet of a `hybrid` or `self-hosted` stack. */
+export interface StackFleetProps {
+  /**
+   * What runs the model.
+   *
+   * @default - vLLM, set up for the default weights
+   */
+  readonly engine?: IServingEngine;
+
+  /**
+   * The model.
+   *
+   * @default - Qwen3-8B from Hugging Face, under the Apache-2.0 licence
+   */
+  readonly weights?: IModelWeights;
+
+  /**
+   * The GPUs.
+   *
+   * @default - on-demand g6.xlarge (one L4), else g5.xlarge (one A10G)
+   */
+  readonly capacity?: IGpuCapacity;
+
+  /**
+   * How many tasks there are.
+   *
+   * @default - up to 2; none at idle times in `hybrid`, at least 1 in `self-hosted`
+   */
+  readonly scaling?: FleetScaling;
+
+  /**
+   * Names the fleet in metrics, logs and as a backend.
+   *
+   * @default 'main'
+   */
+  readonly fleetName?: string;
 }
 
 /** A consumer of the stack. */
@@ -41,7 +88,7 @@ export interface StackConsumer {
 /** Properties of a stack that serves LLM models. */
 export interface LlmServingStackProps extends StackProps, GatewayOptions {
   /**
-   * Where answers come from. So far there is `MANAGED` only.
+   * Where answers come from.
    *
    * @default ServingPreset.MANAGED
    */
@@ -50,9 +97,31 @@ export interface LlmServingStackProps extends StackProps, GatewayOptions {
   /**
    * What clients may ask for; each with a `modelName`. More can be added with `addModel`.
    *
-   * @default - `nova-lite`: Amazon Nova Lite on Bedrock
+   * @default - `MANAGED`: `nova-lite`, Amazon Nova Lite on Bedrock; `HYBRID`: `chat`, the fleet, then Nova Lite;
+   * `SELF_HOSTED`: `chat`, the fleet alone
    */
   readonly models?: ModelProps[];
+
+  /**
+   * The fleet of the presets `HYBRID` and `SELF_HOSTED`; `MANAGED` has none.
+   *
+   * @default - Qwen3-8B by vLLM on one L4
+   */
+  readonly fleet?: StackFleetProps;
+
+  /**
+   * The VPC of the fleet and of the gateway's function.
+   *
+   * @default - a new one; `MANAGED` has none
+   */
+  readonly vpc?: IVpc;
+
+  /**
+   * NAT gateways of a new VPC. Backends outside AWS need one.
+   *
+   * @default - 1 when the fleet fetches images or weights from outside AWS, else 0
+   */
+  readonly natGateways?: number;
 
   /**
    * What consumers may do; each with a `tierName`.
@@ -77,21 +146,29 @@ export class LlmServingStack extends Stack {
   /** What the stack is made of. */
   public readonly serving: LlmServing;
 
+  /** The fleet; undefined in the preset `MANAGED`. */
+  public readonly fleet?: ModelFleet;
+
   private readonly models: Construct;
 
   constructor(scope: Construct, id: string, props: LlmServingStackProps = {}) {
     super(scope, id, { description: 'LLM models behind an OpenAI-compatible API', ...props });
-    requirePreset(props.preset ?? ServingPreset.MANAGED);
+    const preset = props.preset ?? ServingPreset.MANAGED;
+    requirePreset(preset, props);
+    const fleet = preset === ServingPreset.MANAGED ? undefined : createStackFleet(this, preset, props);
+    this.fleet = fleet;
     this.models = new Construct(this, 'Models');
     const tiers = makeTiers(this, props.tiers ?? [{ tierName: 'standard' }]);
     const consumers = makeConsumers(this, tiers, props.consumers);
+    const compute = fleet ? (props.compute ?? GatewayCompute.lambda())._inVpc(fleet.vpc) : props.compute;
     this.serving = new LlmServing(this, 'Serving', {
       ...props,
+      compute,
       apiName: props.apiName ?? defaultApiName(this),
       models: [],
       tiers,
     });
-    for (const model of props.models ?? defaultModels()) this.addModel(model);
+    for (const model of props.models ?? defaultModels(preset, fleet)) this.addModel(model);
     this.addOutputs(consumers);
   }
 
@@ -129,17 +206,48 @@ export class LlmServingStack extends Stack {
   }
 }
 
-function requirePreset(preset: ServingPreset): void {
-  if (preset === ServingPreset.MANAGED) return;
-  if (preset === ServingPreset.HYBRID || preset === ServingPreset.SELF_HOSTED) {
-    throw new Error(`preset "${preset}" needs model fleets, which this version doesn't have yet: use "managed"`);
+function requirePreset(preset: ServingPreset, props: LlmServingStackProps): void {
+  if (!Object.values(ServingPreset).includes(preset)) {
+    throw new Error(`preset must be one of ${Object.values(ServingPreset).join(', ')}, got "${preset}"`);
   }
-  throw new Error(`preset must be one of ${Object.values(ServingPreset).join(', ')}, got "${preset}"`);
+  for (const prop of ['fleet', 'vpc', 'natGateways'] as const) {
+    if (preset === ServingPreset.MANAGED && props[prop] !== undefined) {
+      throw new Error(`${prop} needs preset "hybrid" or "self-hosted": "managed" has no fleet and no VPC`);
+    }
+  }
+  if (props.vpc !== undefined && props.natGateways !== undefined) {
+    throw new Error('natGateways is for a new VPC: leave it out with vpc');
+  }
 }
 
-/** No static reply behind it: a first deployment that isn't allowed to use the model must not look like success. */
-function defaultModels(): ModelProps[] {
-  return [{ modelName: 'nova-lite', backends: [Backend.bedrock('amazon.nova-lite-v1:0')] }];
+function createStackFleet(stack: Stack, preset: ServingPreset, props: LlmServingStackProps): ModelFleet {
+  const given = props.fleet ?? {};
+  if (given.weights !== undefined && given.engine === undefined) {
+    throw new Error('fleet.weights needs fleet.engine: the default engine is set up for the default weights');
+  }
+  const model = {
+    engine:
+      given.engine ?? ServingEngine.vllm({ contextLength: 16384, toolCallParser: 'hermes', reasoningParser: 'qwen3' }),
+    weights: given.weights ?? ModelWeights.huggingFace('Qwen/Qwen3-8B'),
+  };
+  const natGateways = props.natGateways ?? (needsInternet(model) ? 1 : 0);
+  return new ModelFleet(stack, 'Fleet', {
+    ...model,
+    fleetName: given.fleetName ?? 'main',
+    vpc: props.vpc ?? new ServingVpc(stack, 'Vpc', { natGateways }).vpc,
+    capacity:
+      given.capacity ??
+      GpuCapacity.ec2({ instanceTypes: [new InstanceType('g6.xlarge'), new InstanceType('g5.xlarge')] }),
+    scaling: given.scaling ?? { minTasks: preset === ServingPreset.HYBRID ? 0 : 1, maxTasks: 2 },
+  });
+}
+
+/** No static reply behind them: a first deployment that isn't allowed to use the model must not look like success. */
+function defaultModels(preset: ServingPreset, fleet: ModelFleet | undefined): ModelProps[] {
+  const managed = Backend.bedrock('amazon.nova-lite-v1:0');
+  if (fleet === undefined) return [{ modelName: 'nova-lite', backends: [managed] }];
+  const own = Backend.fleet(fleet);
+  return [{ modelName: 'chat', backends: preset === ServingPreset.HYBRID ? [own, managed] : [own] }];
 }
 
 function makeTiers(stack: Stack, tiers: readonly TierProps[]): Tier[] {

@@ -12,7 +12,7 @@ import { writeEndpointFile } from './cli/endpoint-file.ts';
 import { readable } from './cli/log-lines.ts';
 import { type CliOptions, parseOptions, USAGE, UsageError } from './cli/options.ts';
 import { synthesize } from './cli/synthesize.ts';
-import { createTextModel, requireGguf, type TextModel } from './model/index.ts';
+import { createTextModel, requireGguf, type TextModel, type TextModelOptions } from './model/index.ts';
 import { type LocalRun, startLocal } from './run.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
@@ -67,12 +67,7 @@ async function main(): Promise<void> {
   await checkPort(options.port);
   const stateFolder = options.state === undefined ? join(ROOT, '.local') : resolve(options.state);
   const assembly = await synthesize(options, commands, stateFolder);
-  const model = await createTextModel({
-    ...(options.upstream === undefined ? {} : { upstream: options.upstream }),
-    ...(options.upstreamModel === undefined ? {} : { upstreamModel: options.upstreamModel }),
-    ...(process.env.UPSTREAM_API_KEY === undefined ? {} : { upstreamApiKey: process.env.UPSTREAM_API_KEY }),
-    ...(options.gguf === undefined ? {} : { gguf: options.gguf }),
-  });
+  const model = await createTextModel(modelOptions(options));
   cleanups.push(() => model.close());
   const run = await start(options, assembly, model, stateFolder);
   cleanups.push(() => run.close());
@@ -86,8 +81,18 @@ async function main(): Promise<void> {
       modelName: (await firstModel(run)) ?? 'YOUR_MODEL',
       endpointFile: relative(process.cwd(), endpointFile),
       realAws: options.realAws,
+      speed: options.speed,
     }),
   );
+}
+
+function modelOptions(options: CliOptions): TextModelOptions {
+  return {
+    ...(options.upstream === undefined ? {} : { upstream: options.upstream }),
+    ...(options.upstreamModel === undefined ? {} : { upstreamModel: options.upstreamModel }),
+    ...(process.env.UPSTREAM_API_KEY === undefined ? {} : { upstreamApiKey: process.env.UPSTREAM_API_KEY }),
+    ...(options.gguf === undefined ? {} : { gguf: resolve(options.gguf) }),
+  };
 }
 
 async function start(options: CliOptions, assembly: string, model: TextModel, stateFolder: string): Promise<LocalRun> {
@@ -97,6 +102,8 @@ async function start(options: CliOptions, assembly: string, model: TextModel, st
     model,
     port: options.port,
     stateFolder,
+    speed: options.speed,
+    fleets: { model: modelOptions(options) },
     realAws: options.realAws,
     maxConcurrency: options.concurrency,
     ...(options.compute === undefined ? {} : { compute: options.compute }),

@@ -3,10 +3,14 @@ import { fileURLToPath } from 'node:url';
 import { restApiOf } from './apigateway/from-stack.ts';
 import { RestApi } from './apigateway/rest-api.ts';
 import { startBedrockRuntime } from './bedrock/index.ts';
+import { Clock } from './clock.ts';
 import { readAssembly } from './cloudformation/assembly.ts';
 import { type Gap, gapsOf } from './cloudformation/gaps.ts';
 import { evaluateStacks, type Stack } from './cloudformation/stack.ts';
+import { putEmbeddedMetrics } from './cloudwatch/emf.ts';
+import { MetricStore } from './cloudwatch/metric-store.ts';
 import { realAwsVariables, serviceVariables } from './environment.ts';
+import { type Fleet, type FleetOptions, Fleets } from './fleets.ts';
 import { keyNames } from './key-names.ts';
 import { accountConcurrency } from './lambda/account.ts';
 import { type ComputeOverride, variablesOf } from './lambda/from-stack.ts';
@@ -35,10 +39,14 @@ export interface LocalOptions {
   readonly compute?: ComputeOverride;
   /** Processes of functions at once, over all functions; beyond them invocations are throttled. @default 100 */
   readonly maxConcurrency?: number;
+  /** How many seconds pass for fleets (start-up, alarms, cooldowns, schedules) in a real one. @default 1 */
+  readonly speed?: number;
+  /** How fleets start, and what answers in their engines. @default - a simulated model */
+  readonly fleets?: Pick<FleetOptions, 'model' | 'pace' | 'instanceMs' | 'loadMs'>;
   /** Functions get this process's AWS credentials and reach the real services. @default false */
   readonly realAws?: boolean;
-  /** A line that a function wrote. @default - dropped */
-  readonly log?: (functionLabel: string, line: string) => void;
+  /** A line that a function or a fleet's task wrote, or that says what happened to a fleet. @default - dropped */
+  readonly log?: (label: string, line: string) => void;
   /** A line of the stage's access log. @default - dropped */
   readonly accessLog?: (line: string) => void;
   /** Why API Gateway answered a request with an error of its own. @default - dropped */
@@ -56,7 +64,9 @@ export interface LocalRun {
   readonly gaps: readonly Gap[];
   /** Secrets that functions refer to and that have no value here. */
   readonly missingSecrets: readonly string[];
-  /** Ids of the functions' processes. */
+  /** ECS services that run here. */
+  readonly fleets: readonly Fleet[];
+  /** Ids of the functions' and the tasks' processes. */
   readonly pids: number[];
   /** Ends everything that was started. */
   close(): Promise<void>;
@@ -80,10 +90,23 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
     const bedrock = await startBedrockRuntime({ model: options.model });
     started.push(() => bedrock.close());
     const urls = { secretsManager: secretsManager.url, bedrockRuntime: bedrock.url };
+    const clock = new Clock(options.speed);
+    const store = new MetricStore(clock);
+    const log = options.log ?? (() => {});
+    const fleets = await Fleets.start(stacks, {
+      ...options.fleets,
+      ...{ clock, store, log },
+      secret: (valueFrom) => secrets.resolve(`secretsmanager:${dynamicReferenceOf(valueFrom)}`),
+    });
+    started.push(() => fleets.close());
     const functions = new Functions(stacks, {
       environment: options.realAws === true ? realAwsVariables(process.env) : serviceVariables(urls, process.env),
       account: accountConcurrency(options.maxConcurrency ?? 100),
-      log: options.log ?? (() => {}),
+      log: (label, line) => {
+        putEmbeddedMetrics(store, line);
+        log(label, line);
+      },
+      localized: fleets.localized,
       ...(options.compute === undefined ? {} : { compute: options.compute }),
     });
     started.push(() => functions.close());
@@ -107,10 +130,11 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       url: `http://127.0.0.1:${port}/v1`,
       apiKey: definition.apiKeys.find((key) => key.enabled)?.value ?? '',
       keys,
-      gaps: gapsOf(stacks),
+      gaps: [...gapsOf(stacks), ...fleets.gaps],
+      fleets: fleets.all,
       missingSecrets: options.realAws === true ? [] : missingSecrets(stacks, secrets),
       get pids() {
-        return functions.prepared.flatMap((fn) => fn.pids);
+        return [...functions.prepared.flatMap((fn) => fn.pids), ...fleets.pids];
       },
       close,
     };
@@ -118,6 +142,12 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
     await close();
     throw error;
   }
+}
+
+/** `<arn>:<json key>:<version stage>:<version id>`, as task definitions have it, in the words of a dynamic reference. */
+function dynamicReferenceOf(valueFrom: string): string {
+  const [, arn = valueFrom, key = ''] = /^(arn:(?:[^:]*:){5}[^:]+)(?::([^:]*))?/.exec(valueFrom) ?? [];
+  return key === '' ? arn : `${arn}:SecretString:${key}`;
 }
 
 /** Templates may refer to secrets, and secrets stand in templates: the store is there before anything is evaluated. */

@@ -10,6 +10,8 @@ export interface Backend {
   readonly id: string;
   /** Name of the first parameter of the request that this backend can't honour, `undefined` when it can all. */
   unsupportedParameter(request: ChatCompletionRequest): string | undefined;
+  /** Whether it has nothing to say to this request, and so isn't asked. Absent: it never does. */
+  declines?(request: ChatCompletionRequest): boolean;
   /**
    * Resolves once the backend has accepted the request (before the first token).
    * @throws BackendError
@@ -25,6 +27,10 @@ export interface BackendCall {
   readonly request: ChatCompletionRequest;
   /** Who asks, for backends that keep such a record (Bedrock's `requestMetadata`). Never secrets. */
   readonly attribution: Readonly<Record<string, string>>;
+  /** The tier's, for engines that serve some requests before others: higher first, 0 when absent. */
+  readonly priority?: number;
+  /** The client's own id of the session, for backends that keep a session in one place. */
+  readonly session?: string;
   /** Aborted when the request's time is up or nobody waits any more; the backend then stops and frees its socket. */
   readonly signal: AbortSignal;
 }
@@ -73,6 +79,7 @@ export interface WholeAnswer {
  * - `protocol`: an answer that is not what its protocol says
  * - `auth`: 401, 403, a missing or bad credential of ours: the operator's fault, not the client's
  * - `not-found`: the backend doesn't know the model: the operator's fault too
+ * - `low-quality`: an answer that its request's policy doesn't take: empty, unparsable, in an endless loop
  * - `invalid-request`: the client's fault: no other backend is asked, unless it says `elsewhere`
  * - `aborted`: by the call's signal
  */
@@ -85,6 +92,7 @@ export type BackendErrorKind =
   | 'protocol'
   | 'auth'
   | 'not-found'
+  | 'low-quality'
   | 'invalid-request'
   | 'aborted';
 

@@ -36,6 +36,10 @@ async function create(config: BackendConfig): Promise<Backend> {
       const { createStaticReplyBackend } = await import('./static-reply/index.ts');
       return createStaticReplyBackend(config);
     }
+    case 'rules': {
+      const { createRulesBackend } = await import('./rules/index.ts');
+      return createRulesBackend(config);
+    }
     case 'bedrock': {
       const { createBedrockBackend } = await import('./bedrock/index.ts');
       return createBedrockBackend(config);

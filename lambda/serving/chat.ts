@@ -1,35 +1,36 @@
 import { performance } from 'node:perf_hooks';
 import type { Usage } from '../backends/backend.ts';
 import type { Registry } from '../backends/registry.ts';
+import type { Attempt } from '../failover/attempt.ts';
+import type { Answered } from '../failover/dispatch.ts';
+import type { Health } from '../failover/health.ts';
+import { isStandIn, planOf } from '../failover/plan.ts';
+import { policyOf } from '../failover/policy.ts';
+import { MAX_SENT_BYTES, mayResume, resume } from '../failover/resume.ts';
+import { Session } from '../failover/session.ts';
+import { dispatchStream, type StartedStream } from '../failover/start-stream.ts';
+import { dispatchWhole } from '../failover/whole.ts';
 import { type Admission, admit, clampOutput } from './admit.ts';
 import { brokenOff } from './broken-off.ts';
 import type { ClientResponse } from './client-response.ts';
 import type { ServingConfig } from './config.ts';
 import { ContentLog } from './content-log.ts';
-import { costUsd } from './cost.ts';
 import { Deadline } from './deadline.ts';
-import {
-  asBackendError,
-  DispatchError,
-  type Dispatched,
-  type DispatchOptions,
-  dispatchStream,
-  dispatchWhole,
-} from './dispatch.ts';
 import { ApiError } from './errors.ts';
-import { estimatedUsage } from './estimate.ts';
-import { toApiError } from './fallback-policy.ts';
+import { toApiError } from './failure-answer.ts';
 import type { GatewayEvent, InvocationContext } from './gateway.ts';
 import { type Caller, identifyCaller, identifyPurpose, type Purpose } from './identify.ts';
+import { type Bill, billsOf, total } from './metering.ts';
 import { parseChatRequest } from './parse.ts';
-import { type Candidate, route } from './route.ts';
+import { route } from './route.ts';
 import type { RequestRecord } from './settle.ts';
-import { failStream, finishStream, newStreamFacts, relay, usageEvent } from './stream.ts';
+import { failStream, finishStream, relay, usageEvent } from './stream.ts';
 
 /** What a chat completion runs with. */
 export interface ChatScope {
   readonly config: ServingConfig;
   readonly registry: Registry;
+  readonly health: Health;
   readonly event: GatewayEvent;
   readonly context: InvocationContext;
   readonly client: ClientResponse;
@@ -43,8 +44,7 @@ export interface ChatScope {
 /** One that is past admission. */
 interface AdmittedChat extends ChatScope {
   readonly admission: Admission;
-  readonly candidates: readonly Candidate[];
-  readonly dispatch: DispatchOptions;
+  readonly session: Session;
   readonly signal: AbortSignal;
 }
 
@@ -55,7 +55,7 @@ interface AdmittedChat extends ChatScope {
  * @throws ApiError while nothing has gone out to the client; later errors are written into the stream
  */
 export async function answerChat(scope: ChatScope): Promise<void> {
-  const { config, event, record, client, context } = scope;
+  const { config, event, record, client, context, health } = scope;
   const caller = identifyCaller(event, config);
   Object.assign(record, { consumer: caller.consumer, tier: caller.tier.name });
   const request = parseChatRequest(event, config.limits.maxRequestBytes);
@@ -66,120 +66,146 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   record.model = admission.model.name;
   if (config.logContent) record.content = new ContentLog(request.messages);
   const candidates = await route(admission.model, request, scope.registry);
+  record.candidates = candidates.map(({ config }) => config);
 
   const { totalTimeoutMs, wholeAnswerTimeoutMs } = config.limits;
   const [limit, advice] = record.stream
     ? [totalTimeoutMs, '']
     : [Math.min(totalTimeoutMs, wholeAnswerTimeoutMs), " Long answers need 'stream: true'."];
   const deadline = new Deadline(limit, context.getRemainingTimeInMillis(), advice, client.gone);
-  const dispatch: DispatchOptions = {
+  await health.refresh(
+    admission.model.name,
+    candidates.map(({ config: { id } }) => id),
+  );
+  const plan = planOf(candidates, admission.request, health);
+  const session = new Session({
     requestId: record.requestId,
     attribution: attributionOf(caller, purpose),
+    ...(caller.tier.priority === undefined ? {} : { priority: caller.tier.priority }),
+    ...(purpose.session === undefined ? {} : { session: purpose.session }),
+    model: admission.model.name,
+    request: admission.request,
+    plan,
+    policy: policyOf(admission.model),
+    health,
     signal: deadline.signal,
+    leftMs: () => deadline.leftMs,
     requestFor: (candidate) => clampOutput(admission, caller.tier, candidate.config),
-  };
-  const chat = { ...scope, admission, candidates, dispatch, signal: deadline.signal };
+  });
+  record.attempts = session.attempts;
+  record.skipped = plan.skipped.map((candidate) => candidate.config.id);
+  const chat = { ...scope, admission, session, signal: deadline.signal };
   try {
     await (record.stream ? answerStream(chat) : answerWhole(chat));
   } finally {
     deadline.stop();
+    for (const attempt of session.attempts) attempt.end();
+    meter(chat);
   }
 }
 
 async function answerWhole(chat: AdmittedChat): Promise<void> {
-  const { client, record, signal } = chat;
-  let dispatched: Awaited<ReturnType<typeof dispatchWhole>>;
+  const { client, record, signal, session } = chat;
+  let answered: Awaited<ReturnType<typeof dispatchWhole>>;
   try {
-    dispatched = await dispatchWhole(chat.candidates, chat.dispatch);
+    answered = await dispatchWhole(session);
   } catch (error) {
     throw failed(error, chat);
   }
-  const { completion, usage } = dispatched.answer;
-  record.backend = dispatched.candidate.config.id;
-  record.failures = dispatched.failures;
-  record.finishReason = completion.choices.at(-1)?.finish_reason ?? undefined;
+  const { attempt, answer } = answered;
+  const { completion } = answer;
+  answeredBy(attempt, chat);
+  record.finishReason = attempt.finishReason;
   record.content?.setCompletion(completion);
-  const text = completion.choices.map(({ message }) => JSON.stringify(message)).join('');
-  const counted = meter(chat, dispatched, usage, () => Math.ceil(text.length / 4));
+  const own = meter(chat).find((bill) => bill.attempt === attempt);
   completion.usage = {
-    prompt_tokens: counted.inputTokens,
-    completion_tokens: counted.outputTokens,
-    total_tokens: counted.inputTokens + counted.outputTokens,
+    prompt_tokens: own?.usage.inputTokens ?? 0,
+    completion_tokens: own?.usage.outputTokens ?? 0,
+    total_tokens: (own?.usage.inputTokens ?? 0) + (own?.usage.outputTokens ?? 0),
     ...completion.usage,
-    ...(record.usageEstimated ? { estimated: true } : {}),
+    ...(own?.estimated ? { estimated: true } : {}),
     cost_usd: record.costUsd ?? 0,
   };
-  client.commit(200, { ...answerHeaders(chat, dispatched), 'content-type': 'application/json' });
+  client.commit(200, { ...answerHeaders(chat, attempt), 'content-type': 'application/json' });
   await client.write(JSON.stringify(completion), signal);
 }
 
 async function answerStream(chat: AdmittedChat): Promise<void> {
-  const { client, record, signal, config } = chat;
-  const facts = newStreamFacts();
-  let started: Awaited<ReturnType<typeof dispatchStream>> | undefined;
-  const dispatching = dispatchStream(chat.candidates, chat.dispatch).then((dispatched) => {
-    started = dispatched;
-    record.backend = dispatched.candidate.config.id;
-    record.failures = dispatched.failures;
-    return dispatched;
-  });
+  const { client, record, signal, config, session } = chat;
+  /** Those that the client's answer is made of. */
+  const parts: Attempt[] = [];
+  const isPart = (answered: Answered<StartedStream>): Answered<StartedStream> => {
+    if (!parts.includes(answered.attempt)) parts.push(answered.attempt);
+    answeredBy(answered.attempt, chat);
+    return answered;
+  };
   try {
-    await relay(dispatching, facts, {
+    await relay(dispatchStream(session).then(isPart), {
       client,
       signal,
       headersWaitMs: config.limits.headersWaitMs,
       keepAliveMs: config.limits.keepAliveMs,
-      headers: (dispatched) => answerHeaders(chat, dispatched),
+      headers: (attempt) => answerHeaders(chat, attempt),
       onFirstOutput: () => {
         record.timeToFirstTokenMs = performance.now() - chat.start;
       },
       onFrame: record.content && ((frame) => record.content?.addFrame(frame.bytes)),
+      keepSentBytes: mayResume(session) ? MAX_SENT_BYTES : 0,
+      resume: (attempt, error, sent) => resume(session, attempt, error, sent).then(isPart),
     });
   } catch (error) {
-    if (started !== undefined) {
-      const failure = asBackendError(started.candidate, error);
-      record.failures = [...record.failures, failure];
-      meter(chat, started, facts.usage, () => facts.output.tokens);
-    }
     const answer = failed(error, chat);
     if (!client.committed) throw answer;
     record.error = record.timeToFirstTokenMs === undefined ? answer : brokenOff(answer);
     failStream(client, record.error, signal);
     return;
   }
-  if (started === undefined) return;
-  record.finishReason = facts.finishReason;
-  const usage = meter(chat, started, facts.usage, () => facts.output.tokens);
+  record.finishReason = parts.at(-1)?.finishReason;
+  const bills = meter(chat).filter(({ attempt }) => parts.includes(attempt));
   const wantsUsage = chat.admission.request.stream_options?.include_usage === true;
-  const event = wantsUsage ? usageEvent(facts, usage, record.costUsd ?? 0, record.usageEstimated === true) : undefined;
-  finishStream(client, event, signal);
+  finishStream(client, wantsUsage ? lastUsage(chat, parts, bills) : undefined, signal);
 }
 
-/** Usage as the backend told it or, failing that, estimated; its price goes into the record. */
-function meter(
-  chat: AdmittedChat,
-  { candidate }: Dispatched<unknown>,
-  reported: Usage | undefined,
-  outputTokens: () => number,
-): Usage {
-  const usage = reported ?? estimatedUsage(chat.admission.request, outputTokens());
-  const { record } = chat;
-  record.usage = usage;
-  record.usageEstimated = reported === undefined;
-  record.costUsd = costUsd(candidate.config.price, usage);
-  return usage;
+/** Tokens are those of the answer that the client has; its cost is all that the request cost. */
+function lastUsage({ record }: AdmittedChat, parts: readonly Attempt[], bills: readonly Bill[]): string {
+  const usages = bills.map(({ usage }) => usage);
+  const [first] = parts;
+  return usageEvent(parts.length === 1 ? first?.usageFrame : undefined, first?.sample, {
+    ...total(usages),
+    estimated: bills.some(({ estimated }) => estimated),
+    costUsd: record.costUsd ?? 0,
+  });
+}
+
+function answeredBy(attempt: Attempt, { record, session }: AdmittedChat): void {
+  record.backend = attempt.backend;
+  record.fallbacks = session.fallbacksBefore(attempt.backend);
+  record.allBackendsFailed = isStandIn(attempt.candidate.config) && record.fallbacks > 0;
+}
+
+/** What the request cost, all attempts of it, goes into the record. */
+function meter({ session, admission, record }: AdmittedChat): readonly Bill[] {
+  const bills = billsOf(session.attempts, admission.request);
+  record.bills = bills;
+  if (bills.length === 0) return bills;
+  record.usage = bills.length === 1 ? (bills[0]?.usage as Usage) : total(bills.map(({ usage }) => usage));
+  record.usageEstimated = bills.some(({ estimated }) => estimated);
+  record.costUsd = bills.reduce((sum, bill) => sum + bill.costUsd, 0);
+  return bills;
 }
 
 /** What to tell the client, and the log, of a failed dispatch or a broken stream. */
-function failed(error: unknown, { record, signal }: AdmittedChat): ApiError {
-  if (error instanceof DispatchError) record.failures = error.failures;
+function failed(error: unknown, { record, signal, session }: AdmittedChat): ApiError {
   if (signal.aborted) {
     // The time is up; or the client is gone, which nobody will read.
     if (signal.reason instanceof ApiError) return signal.reason;
     return new ApiError(499, 'The client closed the connection.', { code: 'client_closed_request' });
   }
-  if (record.failures.length > 0) return toApiError(record.failures);
-  throw error;
+  const { failures } = session;
+  if (failures.length === 0) throw error;
+  const answer = toApiError(failures);
+  if (answer.status >= 429) record.allBackendsFailed = record.backend === undefined;
+  return answer;
 }
 
 const attributionOf = (caller: Caller, purpose: Purpose): Record<string, string> => ({
@@ -190,14 +216,14 @@ const attributionOf = (caller: Caller, purpose: Purpose): Record<string, string>
 });
 
 /** The backend is unknown as long as headers had to leave before one answered. */
-const answerHeaders = (chat: AdmittedChat, dispatched: Dispatched<unknown> | undefined): Record<string, string> => ({
+const answerHeaders = (chat: AdmittedChat, attempt: Attempt | undefined): Record<string, string> => ({
   ...chat.headers,
   'x-llm-model': chat.admission.model.name,
   'x-llm-cache': 'bypass',
-  ...(dispatched === undefined
+  ...(attempt === undefined
     ? {}
     : {
-        'x-llm-backend': dispatched.candidate.config.id,
-        'x-llm-fallbacks': String(dispatched.failures.length),
+        'x-llm-backend': attempt.backend,
+        'x-llm-fallbacks': String(chat.session.fallbacksBefore(attempt.backend)),
       }),
 });

@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { ApiError } from './errors.ts';
 
 /**
@@ -10,12 +11,14 @@ const RESERVE_MS = 1000;
 export class Deadline {
   readonly #controller = new AbortController();
   readonly #timer: NodeJS.Timeout;
+  readonly #end: number;
   readonly #gone: AbortSignal;
   readonly #onGone = (): void => this.#controller.abort(this.#gone.reason);
 
   constructor(ms: number, remainingMs: number, advice: string, gone: AbortSignal) {
     const left = Math.max(1, Math.min(ms, remainingMs - RESERVE_MS));
     const message = `The answer was not finished within ${Math.round(left / 1000)} seconds.${advice}`;
+    this.#end = performance.now() + left;
     this.#timer = setTimeout(() => this.#controller.abort(new ApiError(504, message, { code: 'timeout' })), left);
     this.#gone = gone;
     if (gone.aborted) this.#onGone();
@@ -24,6 +27,10 @@ export class Deadline {
 
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  get leftMs(): number {
+    return Math.max(0, this.#end - performance.now());
   }
 
   stop(): void {

@@ -33,6 +33,7 @@ export class OutputEstimate {
   #frames = 0;
   #bytes = 0;
   #shortest = Number.POSITIVE_INFINITY;
+  #text = 0;
 
   add(frameBytes: number): void {
     this.#frames += 1;
@@ -40,7 +41,13 @@ export class OutputEstimate {
     if (frameBytes < this.#shortest) this.#shortest = frameBytes;
   }
 
+  /** For a whole answer. */
+  addText(text: string): void {
+    this.#text += text.length;
+  }
+
   get tokens(): number {
+    if (this.#text > 0) return Math.ceil(this.#text / CHARACTERS_PER_TOKEN);
     if (this.#frames === 0) return 0;
     return Math.max(this.#frames, Math.ceil((this.#bytes - this.#frames * this.#shortest) / CHARACTERS_PER_TOKEN));
   }

@@ -17,11 +17,16 @@ export interface Purpose {
   readonly feature: string | undefined;
   /** The `feature` metric dimension: declared features only, for each value is a paid metric. */
   readonly featureDimension: string;
+  /** The client's id of a conversation, in a header: what keeps it where its beginning is cached. */
+  readonly session: string | undefined;
 }
 
 /** A feature's name ends in logs and metric dimensions. */
 const FEATURE = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$/;
 const FEATURE_HEADER = 'x-llm-feature';
+const SESSION_HEADER = 'x-session-id';
+/** Longer than any UUID or trace id; a longer one is cut, for nobody is refused over a hint. */
+const MAX_SESSION = 256;
 
 /**
  * The consumer of the API key that API Gateway let in. A key that was made outside the stack (in the console, by a
@@ -59,5 +64,6 @@ export function identifyPurpose(event: GatewayEvent, request: ChatCompletionRequ
     );
   }
   const featureDimension = feature === undefined ? 'none' : config.features.has(feature) ? feature : 'other';
-  return { user: request.safety_identifier ?? request.user ?? undefined, feature, featureDimension };
+  const session = header(event, SESSION_HEADER)?.slice(0, MAX_SESSION) || undefined;
+  return { user: request.safety_identifier ?? request.user ?? undefined, feature, featureDimension, session };
 }

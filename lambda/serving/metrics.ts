@@ -13,8 +13,13 @@
  * | CostUsd | None | USD |
  * | TimeToFirstToken | Milliseconds | of streams, from the invocation's start |
  * | Duration | Milliseconds | from the invocation's start to the answer's end |
- * | Fallbacks | Count | backends that failed before one answered |
+ * | Fallbacks | Count | backends that were passed over before one answered: failed, or known to be down |
+ * | AllBackendsFailed | Count | requests that no model answered: they ended with an error, or a fixed reply |
+ * | CredentialErrors | Count | refusals for a credential or a model's name of ours: somebody has to mend it |
+ * | BreakersOpened | Count | times that a process stopped asking a backend for a while |
  * | BackendErrors | Count | failures of one backend, also those that another one made good |
+ * | Demand | Count | requests that wanted a fleet, also one without a task: what wakes it and keeps it awake |
+ * | Unserved | Count | those among them that the fleet didn't answer |
  *
  * @see https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
  */
@@ -30,14 +35,21 @@ export const UNITS = {
   Duration: 'Milliseconds',
   Fallbacks: 'Count',
   BackendErrors: 'Count',
+  Demand: 'Count',
+  Unserved: 'Count',
+  AllBackendsFailed: 'Count',
+  CredentialErrors: 'Count',
+  BreakersOpened: 'Count',
 } as const;
 
 export type MetricName = keyof typeof UNITS;
 export type MetricValues = Partial<Record<MetricName, number>>;
 
+type DimensionName = 'model' | 'backend' | 'tier' | 'feature' | 'fleet';
+
 /** Which metrics exist by which dimensions. */
 export const DIMENSION_SETS: ReadonlyArray<{
-  readonly dimensions: ReadonlyArray<'model' | 'backend' | 'tier' | 'feature'>;
+  readonly dimensions: ReadonlyArray<DimensionName>;
   readonly metrics: readonly MetricName[];
 }> = [
   {
@@ -53,33 +65,56 @@ export const DIMENSION_SETS: ReadonlyArray<{
       'TimeToFirstToken',
       'Duration',
       'Fallbacks',
+      'AllBackendsFailed',
+      'CredentialErrors',
+      'BreakersOpened',
     ],
   },
   {
     dimensions: ['model', 'backend'],
-    metrics: ['Requests', 'BackendErrors', 'OutputTokens', 'CostUsd', 'TimeToFirstToken'],
+    metrics: [
+      'Requests',
+      'BackendErrors',
+      'OutputTokens',
+      'CostUsd',
+      'TimeToFirstToken',
+      'CredentialErrors',
+      'BreakersOpened',
+    ],
   },
   { dimensions: ['tier'], metrics: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd'] },
+  // The engine's own metrics have the same dimension.
+  { dimensions: ['fleet'], metrics: ['Demand', 'Unserved'] },
   { dimensions: ['feature'], metrics: ['Requests', 'InputTokens', 'OutputTokens', 'CostUsd'] },
 ];
 
 /** A dimension's value when there is none: a model that doesn't exist, a key without a tier. */
 export const NO_VALUE = 'none';
 
-type Dimensions = Partial<Record<'model' | 'backend' | 'tier' | 'feature', string>>;
+type Dimensions = Partial<Record<DimensionName, string>>;
 
-/** Fields to put into a log line: the dimensions, the values, and `_aws`, which says what is a metric. */
+/** Counted by a line of a backend's own, although they are metrics of the model as well. */
+const OF_BACKENDS: ReadonlySet<MetricName> = new Set(['CredentialErrors', 'BreakersOpened']);
+
+/**
+ * Fields to put into a log line: the dimensions, the values, and `_aws`, which says what is a metric.
+ *
+ * @param of `backend` for a line about one backend, whose request has a line of its own
+ */
 export function embeddedMetrics(
   namespace: string,
   timestamp: number,
   dimensions: Dimensions,
   values: MetricValues,
+  of: 'request' | 'backend' = 'request',
 ): Record<string, unknown> {
+  const isCounted = (set: (typeof DIMENSION_SETS)[number], name: MetricName): boolean =>
+    values[name] !== undefined && (of === 'request' || set.dimensions.includes('backend') || OF_BACKENDS.has(name));
   const directives = DIMENSION_SETS.filter((set) => set.dimensions.every((name) => dimensions[name] !== undefined))
     .map((set) => ({
       Namespace: namespace,
       Dimensions: [set.dimensions],
-      Metrics: set.metrics.filter((name) => values[name] !== undefined).map((Name) => ({ Name, Unit: UNITS[Name] })),
+      Metrics: set.metrics.filter((name) => isCounted(set, name)).map((Name) => ({ Name, Unit: UNITS[Name] })),
     }))
     .filter((directive) => directive.Metrics.length > 0);
   return { _aws: { Timestamp: timestamp, CloudWatchMetrics: directives }, ...dimensions, ...values };

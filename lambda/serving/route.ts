@@ -1,7 +1,8 @@
 import { type Backend, BackendError } from '../backends/backend.ts';
 import type { Registry } from '../backends/registry.ts';
+import { isStandIn } from '../failover/plan.ts';
 import type { BackendConfig, ModelConfig } from './config.ts';
-import { invalidRequest } from './errors.ts';
+import { ApiError, invalidRequest } from './errors.ts';
 import type { ChatCompletionRequest } from './openai.ts';
 
 /** A backend that can honour the request. */
@@ -30,18 +31,24 @@ export async function route(
   const candidates: Candidate[] = [];
   const refusals: Array<{ backend: string; param: string }> = [];
   for (const candidate of all) {
+    if (candidate.backend.declines?.(request)) continue;
     const param = candidate.backend.unsupportedParameter(request);
     if (param === undefined) candidates.push(candidate);
     else refusals.push({ backend: candidate.config.id, param });
   }
   const [first] = refusals;
-  if (first !== undefined && candidates.every(({ config }) => config.kind === 'static-reply')) {
+  if (first !== undefined && candidates.every(({ config }) => isStandIn(config))) {
     const considered = refusals.map(({ backend, param }) => `${backend} ('${param}')`).join(', ');
     throw invalidRequest(
       `Unsupported parameter: '${first.param}' is not supported with the model \`${model.name}\`. Backends considered: ${considered}.`,
       first.param,
       'unsupported_parameter',
     );
+  }
+  if (candidates.length === 0) {
+    throw new ApiError(502, `No backend of the model \`${model.name}\` has an answer to this.`, {
+      code: 'backend_error',
+    });
   }
   return candidates;
 }

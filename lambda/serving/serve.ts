@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { createRegistry } from '../backends/registry.ts';
+import { Health, type SharedBreakers } from '../failover/health.ts';
 import { answerChat } from './chat.ts';
 import { ClientResponse, type WithPrelude } from './client-response.ts';
 import type { ServingConfig } from './config.ts';
@@ -14,6 +15,8 @@ export interface ServingDeps {
   log(line: string): void;
   /** `awslambda.HttpResponseStream.from` */
   readonly withPrelude: WithPrelude;
+  /** Where processes tell each other which backends are down. Without it each finds out for itself. */
+  readonly sharedBreakers?: SharedBreakers;
 }
 
 /**
@@ -22,6 +25,7 @@ export interface ServingDeps {
  */
 export function createServing(config: ServingConfig, deps: ServingDeps): StreamingHandler {
   const registry = createRegistry();
+  const health = new Health(deps.sharedBreakers);
 
   return async (event, stream, context) => {
     const start = performance.now();
@@ -34,8 +38,17 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
       const target = routeOf(event);
       if (target.route === 'chat') {
         const invocationId = context.awsRequestId;
-        record = { requestId, invocationId, startedAt, durationMs: 0, status: 0, failures: [] };
-        await answerChat({ config, registry, event, context, client, record, start, headers });
+        record = {
+          requestId,
+          invocationId,
+          startedAt,
+          durationMs: 0,
+          status: 0,
+          attempts: [],
+          bills: [],
+          fallbacks: 0,
+        };
+        await answerChat({ config, registry, health, event, context, client, record, start, headers });
       } else {
         const body =
           target.route === 'health'

@@ -1,6 +1,11 @@
 import type { BackendError, Usage } from '../backends/backend.ts';
+import type { Attempt } from '../failover/attempt.ts';
+import { isOperatorsFault } from '../failover/verdict.ts';
+import type { BackendConfig } from './config.ts';
 import type { ContentLog } from './content-log.ts';
 import type { ApiError } from './errors.ts';
+import { type FleetDemand, fleetDemand } from './fleet-demand.ts';
+import type { Bill } from './metering.ts';
 import { embeddedMetrics, type MetricValues, NO_VALUE } from './metrics.ts';
 import { redact } from './redact.ts';
 
@@ -19,8 +24,20 @@ export interface RequestRecord {
   feature?: string | undefined;
   featureDimension?: string;
   model?: string;
+  /** That answered, or whose answer broke off. */
   backend?: string;
-  failures: readonly BackendError[];
+  /** The backends that could have answered, in their order. */
+  candidates?: readonly BackendConfig[];
+  /** Every call to a backend, in the order in which they began. */
+  attempts: readonly Attempt[];
+  /** What they cost, each by itself. */
+  bills: readonly Bill[];
+  /** Backends that were passed over before one answered: those that failed, and those that were known to be down. */
+  fallbacks: number;
+  skipped?: readonly string[];
+  /** No model answered: the client got an error, or a fixed reply. */
+  allBackendsFailed?: boolean;
+  /** Of all bills. */
   usage?: Usage;
   usageEstimated?: boolean;
   costUsd?: number;
@@ -43,26 +60,23 @@ export interface SettleOptions {
  * that failed on the way: names and numbers, never content.
  */
 export function settle(record: RequestRecord, options: SettleOptions): string[] {
-  const { usage, error } = record;
+  const { usage, error, attempts, bills } = record;
   const timestamp = record.startedAt + Math.round(record.durationMs);
   const model = record.model ?? NO_VALUE;
   const values: MetricValues = {
     Requests: 1,
     Errors: error !== undefined && error.status >= 500 ? 1 : 0,
     ClientErrors: error !== undefined && error.status < 500 ? 1 : 0,
-    Fallbacks: record.backend === undefined ? 0 : record.failures.filter((f) => f.backend !== record.backend).length,
+    Fallbacks: record.fallbacks,
     Duration: round(record.durationMs),
     ...(record.backend === undefined ? {} : { BackendErrors: 0 }),
-    ...(usage === undefined
-      ? {}
-      : {
-          InputTokens: usage.inputTokens,
-          OutputTokens: usage.outputTokens,
-          CachedInputTokens: usage.cachedInputTokens,
-          CostUsd: record.costUsd ?? 0,
-        }),
+    ...(record.allBackendsFailed ? { AllBackendsFailed: 1 } : {}),
+    ...(usage === undefined ? {} : { ...tokens(usage), CostUsd: record.costUsd ?? 0 }),
     ...(record.timeToFirstTokenMs === undefined ? {} : { TimeToFirstToken: round(record.timeToFirstTokenMs) }),
   };
+  // What one backend has to be paid for stands by it in this line, unless there are several.
+  const isShared = bills.some(({ attempt }) => attempt.backend !== record.backend) || bills.length > 1;
+  const failures = attempts.flatMap(({ failure }) => failure ?? []);
   const line = {
     timestamp: new Date(timestamp).toISOString(),
     level: values.Errors === 1 ? 'ERROR' : 'INFO',
@@ -77,10 +91,14 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     error_status: error?.status,
     error_code: error?.code?.slice(0, MAX_CODE),
     finish_reason: record.finishReason,
-    attempts: record.failures.length + (record.backend === undefined || isFailed(record) ? 0 : 1),
-    failures:
-      record.failures.length === 0 ? undefined : record.failures.map(({ backend, kind }) => ({ backend, kind })),
+    backend: record.backend,
+    attempts: attempts.length,
+    failures: failures.length === 0 ? undefined : failures.map(({ backend, kind }) => ({ backend, kind })),
     // Fields that are zero nearly always only when they are not.
+    skipped: record.skipped?.length ? record.skipped : undefined,
+    retries: countOf(attempts, 'retry'),
+    hedges: countOf(attempts, 'hedge'),
+    resumptions: countOf(attempts, 'resume'),
     reasoning_tokens: usage?.reasoningTokens || undefined,
     cache_write_tokens: usage?.cacheWriteTokens || undefined,
     usage_estimated: record.usageEstimated,
@@ -89,40 +107,100 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
       timestamp,
       {
         model,
-        ...(record.backend === undefined ? {} : { backend: record.backend }),
+        ...(record.backend === undefined || isShared ? {} : { backend: record.backend }),
         tier: record.tier ?? NO_VALUE,
         feature: record.featureDimension ?? NO_VALUE,
       },
       values,
     ),
   };
-  return [...record.failures.map((failure) => failureLine(failure, record, timestamp, options)), JSON.stringify(line)];
+  return [
+    ...attempts.flatMap((attempt) => attemptLines(attempt, record, isShared, timestamp, options)),
+    ...fleetDemand(record).map((demand) => demandLine(demand, record, timestamp)),
+    JSON.stringify(line),
+  ];
 }
 
-/** The backend that answered is among those that failed: it broke off in mid-stream. */
-const isFailed = (record: RequestRecord): boolean => record.failures.some(({ backend }) => backend === record.backend);
+const tokens = (usage: Usage): MetricValues => ({
+  InputTokens: usage.inputTokens,
+  OutputTokens: usage.outputTokens,
+  CachedInputTokens: usage.cachedInputTokens,
+});
 
-function failureLine(failure: BackendError, record: RequestRecord, timestamp: number, options: SettleOptions): string {
-  return JSON.stringify({
+const countOf = (attempts: readonly Attempt[], reason: Attempt['reason']): number | undefined =>
+  attempts.filter((attempt) => attempt.reason === reason).length || undefined;
+
+/** One that failed has a line; where several backends have to be paid, each of them has. */
+function attemptLines(
+  attempt: Attempt,
+  record: RequestRecord,
+  isShared: boolean,
+  timestamp: number,
+  options: SettleOptions,
+): string[] {
+  const { failure } = attempt;
+  const bill = isShared ? record.bills.find((each) => each.attempt === attempt) : undefined;
+  if (failure === undefined && bill === undefined) return [];
+  const answered = isShared && record.attempts.findLast(({ backend }) => backend === record.backend) === attempt;
+  const values: MetricValues = {
+    ...(bill === undefined ? {} : { OutputTokens: bill.usage.outputTokens, CostUsd: bill.costUsd }),
+    ...(answered ? { Requests: 1 } : {}),
+    ...(answered && record.timeToFirstTokenMs !== undefined
+      ? { TimeToFirstToken: round(record.timeToFirstTokenMs) }
+      : {}),
+    ...(failure === undefined ? {} : failureValues(attempt, failure)),
+  };
+  const message =
+    failure !== undefined ? 'backend failed' : attempt.isAbandoned ? 'backend given up' : 'backend answered';
+  const line = {
     timestamp: new Date(timestamp).toISOString(),
-    level: 'WARN',
-    message: 'backend failed',
+    level: failure === undefined ? 'INFO' : isOperatorsFault(failure) ? 'ERROR' : 'WARN',
+    message,
     request_id: record.requestId,
-    kind: failure.kind,
-    backend_status: failure.status,
-    backend_code: failure.code === null ? undefined : redact(failure.code, MAX_CODE),
-    retry_after_ms: failure.retryAfterMs,
-    reason: reasonOf(failure, options.logContent),
-    cause: causeOf(failure),
+    asked_as: attempt.reason,
+    ...(failure === undefined ? {} : failureFields(failure, options)),
+    breaker_opened: attempt.openedBreaker || undefined,
+    input_tokens: bill?.usage.inputTokens,
+    usage_estimated: bill?.estimated,
     ...embeddedMetrics(
       options.namespace,
       timestamp,
-      { model: record.model ?? NO_VALUE, backend: failure.backend },
-      // What the client did wrong, or didn't wait for, is no failure of the backend.
-      failure.kind === 'invalid-request' || failure.kind === 'aborted' ? {} : { BackendErrors: 1 },
+      { model: record.model ?? NO_VALUE, backend: attempt.backend },
+      values,
+      'backend',
     ),
+  };
+  return [JSON.stringify(line)];
+}
+
+function demandLine(demand: FleetDemand, record: RequestRecord, timestamp: number): string {
+  const values = { Demand: 1, Unserved: demand.served ? 0 : 1 };
+  return JSON.stringify({
+    timestamp: new Date(timestamp).toISOString(),
+    level: 'INFO',
+    message: 'fleet demand',
+    request_id: record.requestId,
+    ...embeddedMetrics(demand.namespace, timestamp, { fleet: demand.fleet }, values),
   });
 }
+const failureFields = (failure: BackendError, options: SettleOptions): Record<string, unknown> => ({
+  kind: failure.kind,
+  backend_status: failure.status,
+  backend_code: failure.code === null ? undefined : redact(failure.code, MAX_CODE),
+  retry_after_ms: failure.retryAfterMs,
+  reason: reasonOf(failure, options.logContent),
+  cause: causeOf(failure),
+});
+
+/** What the client did wrong, or didn't wait for, is no failure of the backend. */
+const failureValues = (attempt: Attempt, failure: BackendError): MetricValues =>
+  failure.kind === 'invalid-request' || failure.kind === 'aborted'
+    ? {}
+    : {
+        BackendErrors: 1,
+        ...(isOperatorsFault(failure) ? { CredentialErrors: 1 } : {}),
+        ...(attempt.openedBreaker ? { BreakersOpened: 1 } : {}),
+      };
 
 const MAX_REASON = 500;
 const MAX_CODE = 100;

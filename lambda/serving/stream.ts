@@ -1,8 +1,10 @@
 import type { Frame, Usage } from '../backends/backend.ts';
+import type { Attempt } from '../failover/attempt.ts';
+import type { Answered } from '../failover/dispatch.ts';
+import { parseFrame } from '../failover/frame-delta.ts';
+import type { StartedStream } from '../failover/start-stream.ts';
 import type { ClientResponse } from './client-response.ts';
-import type { Dispatched, StartedStream } from './dispatch.ts';
 import type { ApiError } from './errors.ts';
-import { OutputEstimate } from './estimate.ts';
 
 export interface StreamOptions {
   readonly client: ClientResponse;
@@ -12,30 +14,19 @@ export interface StreamOptions {
   /** Aborted when the time is up or the client is gone. */
   readonly signal: AbortSignal;
   /** The response's headers; without a backend while none has answered yet. */
-  headers(started: Dispatched<StartedStream> | undefined): Record<string, string>;
+  headers(attempt: Attempt | undefined): Record<string, string>;
   onFirstOutput(): void;
   /** Sees what goes to the client. */
   readonly onFrame: ((frame: Frame) => void) | undefined;
+  /** So many bytes of what was sent are kept, to go on with it elsewhere should it break off; 0: none. */
+  readonly keepSentBytes: number;
+  /**
+   * Asked when the stream breaks off, with what was sent, if that was kept.
+   *
+   * @throws when nothing can go on with it
+   */
+  resume(attempt: Attempt, error: unknown, sent: readonly Frame[] | undefined): Promise<Answered<StartedStream>>;
 }
-
-/** What there is to know of a stream while it runs and when it has ended, however it ended. */
-export interface StreamFacts {
-  usage: Usage | undefined;
-  finishReason: string | undefined;
-  /** Usage came with choices, or not at all: a client that wants it gets an event of our making. */
-  usageFrame: Frame | undefined;
-  /** An output event, for the id and the model's name of events of our making. */
-  sample: Frame | undefined;
-  readonly output: OutputEstimate;
-}
-
-export const newStreamFacts = (): StreamFacts => ({
-  usage: undefined,
-  finishReason: undefined,
-  usageFrame: undefined,
-  sample: undefined,
-  output: new OutputEstimate(),
-});
 
 const STREAM_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -49,46 +40,86 @@ const DONE = 'data: [DONE]\n\n';
 /**
  * Writes the frames of a stream to the client as they come. Until the first output nothing is committed, so that an
  * error keeps its status; after `headersWaitMs` the headers go out regardless, and from then on comments fill every
- * silence. Returns when the backend's stream has ended; the caller closes the stream with `finishStream`.
+ * silence. Returns when the stream has ended; the caller closes it with `finishStream`.
  *
- * @throws what the dispatch or the backend's stream failed with
+ * @throws what the dispatch failed with, or a stream that nothing could go on with
  */
-export async function relay(
-  dispatching: Promise<Dispatched<StartedStream>>,
-  facts: StreamFacts,
-  options: StreamOptions,
-): Promise<Dispatched<StartedStream>> {
+export async function relay(dispatching: Promise<Answered<StartedStream>>, options: StreamOptions): Promise<void> {
   const { client, signal } = options;
   let isWaitingForClient = false;
   const silence = new Silence(options.headersWaitMs, options.keepAliveMs, () => {
     if (!client.committed) client.commit(200, { ...options.headers(undefined), ...STREAM_HEADERS });
     if (!isWaitingForClient) void client.write(KEEP_ALIVE, signal);
   });
+  const sent = new Sent(options.keepSentBytes);
   let rest: AsyncIterator<Frame> | undefined;
   try {
-    const started = await dispatching;
-    rest = started.answer.rest;
+    let { attempt, answer } = await dispatching;
     options.onFirstOutput();
-    if (!client.committed) client.commit(200, { ...options.headers(started), ...STREAM_HEADERS });
+    if (!client.committed) client.commit(200, { ...options.headers(attempt), ...STREAM_HEADERS });
     silence.broken();
-    const opening = started.answer.opening.values();
     for (;;) {
-      const ahead = opening.next();
-      const { value: frame, done } = ahead.done ? await rest.next() : ahead;
-      if (done) return started;
-      if (!note(frame, facts)) continue;
-      options.onFrame?.(frame);
-      const drained = client.write(frame.bytes, signal);
-      silence.broken();
-      if (drained === undefined) continue;
-      isWaitingForClient = true;
-      await drained;
-      isWaitingForClient = false;
+      rest = answer.rest;
+      const broken = await pump(attempt, answer);
+      if (broken === undefined) return;
+      ({ attempt, answer } = await options.resume(attempt, broken.error, sent.frames));
     }
   } finally {
     silence.stop();
     // Frees the backend's connection when the stream is left early; after its end it does nothing.
     await rest?.return?.();
+  }
+
+  /** Passes on what comes, until the end or a failure. */
+  async function pump(attempt: Attempt, { opening, rest }: StartedStream): Promise<{ error: unknown } | undefined> {
+    for (const frame of opening) await pass(frame);
+    for (;;) {
+      let result: IteratorResult<Frame, undefined>;
+      try {
+        result = await rest.next();
+      } catch (error) {
+        return { error };
+      }
+      if (result.done) return undefined;
+      const frame = result.value;
+      if (!attempt.note(frame)) continue;
+      const drained = pass(frame);
+      if (drained !== undefined) await drained;
+    }
+  }
+
+  function pass(frame: Frame): Promise<void> | undefined {
+    sent.add(frame);
+    options.onFrame?.(frame);
+    const drained = client.write(frame.bytes, signal);
+    silence.broken();
+    if (drained === undefined) return undefined;
+    isWaitingForClient = true;
+    return drained.then(() => {
+      isWaitingForClient = false;
+    });
+  }
+}
+
+/** What the client has, as long as that isn't too much to keep. */
+class Sent {
+  #frames: Frame[] | undefined;
+  #room: number;
+
+  constructor(maxBytes: number) {
+    this.#frames = maxBytes > 0 ? [] : undefined;
+    this.#room = maxBytes;
+  }
+
+  add(frame: Frame): void {
+    if (this.#frames === undefined) return;
+    this.#room -= frame.bytes.length;
+    if (this.#room < 0) this.#frames = undefined;
+    else this.#frames.push(frame);
+  }
+
+  get frames(): readonly Frame[] | undefined {
+    return this.#frames;
   }
 }
 
@@ -123,22 +154,6 @@ class Silence {
   }
 }
 
-/** Keeps what metering needs; false for a frame that is held back. */
-function note(frame: Frame, facts: StreamFacts): boolean {
-  if (frame.usage !== undefined) facts.usage = frame.usage;
-  if (frame.finishReason !== undefined) facts.finishReason = frame.finishReason;
-  if (frame.usageOnly) {
-    // Goes out last, with the cost, or not at all.
-    facts.usageFrame = frame;
-    return false;
-  }
-  if (frame.output) {
-    facts.sample ??= frame;
-    facts.output.add(frame.bytes.length);
-  }
-  return true;
-}
-
 /** The last events: usage with the cost for clients that asked for it, then `[DONE]`. */
 export function finishStream(client: ClientResponse, usageEvent: string | undefined, signal: AbortSignal): void {
   void client.write(usageEvent === undefined ? DONE : usageEvent + DONE, signal);
@@ -150,22 +165,22 @@ export function failStream(client: ClientResponse, error: ApiError, signal: Abor
 }
 
 /** The event that tells the usage, `cost_usd` included. */
-export function usageEvent(facts: StreamFacts, usage: Usage, cost: number, estimated: boolean): string {
-  const base = parseFrame(facts.usageFrame) ?? { ...parseFrame(facts.sample), choices: [] };
-  const reported = (base.usage ?? {}) as Record<string, unknown>;
+export function usageEvent(reported: Frame | undefined, sample: Frame | undefined, usage: UsageToTell): string {
+  const base = reported === undefined ? (sample === undefined ? {} : parseFrame(sample)) : parseFrame(reported);
   const counted = {
     prompt_tokens: usage.inputTokens,
     completion_tokens: usage.outputTokens,
     total_tokens: usage.inputTokens + usage.outputTokens,
     prompt_tokens_details: { cached_tokens: usage.cachedInputTokens },
-    ...reported,
-    ...(estimated ? { estimated: true } : {}),
-    cost_usd: cost,
+    ...(reported === undefined ? {} : (base.usage as Record<string, unknown> | undefined)),
+    ...(usage.estimated ? { estimated: true } : {}),
+    cost_usd: usage.costUsd,
   };
   return `data: ${JSON.stringify({ ...base, choices: [], usage: counted })}\n\n`;
 }
 
-function parseFrame(frame: Frame | undefined): Record<string, unknown> | undefined {
-  if (frame === undefined) return undefined;
-  return JSON.parse(Buffer.from(frame.bytes).toString().slice('data: '.length)) as Record<string, unknown>;
+export interface UsageToTell extends Usage {
+  readonly estimated: boolean;
+  /** Of the whole request. */
+  readonly costUsd: number;
 }

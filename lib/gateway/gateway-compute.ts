@@ -1,17 +1,23 @@
 import { Token } from 'aws-cdk-lib';
 import type { InstanceType } from 'aws-cdk-lib/aws-ec2';
-import { type ISecurityGroup, type ISubnet, type IVpc, SecurityGroup, type SubnetSelection } from 'aws-cdk-lib/aws-ec2';
+import {
+  Connections,
+  type ISecurityGroup,
+  type ISubnet,
+  type IVpc,
+  SecurityGroup,
+  type SubnetSelection,
+} from 'aws-cdk-lib/aws-ec2';
 import {
   Alias,
   Architecture,
   CapacityProvider,
-  type IFunction,
   InstanceTypeFilter,
   type Function as LambdaFunction,
 } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import { acknowledgeManagedPolicy } from '../private/acknowledge';
-import type { ComputeFunctionProps } from '../private/compute-function-props';
+import type { ComputeFunctionProps, ComputeTarget } from '../private/compute-function-props';
 import { requireInteger, requireKnown } from '../private/validation';
 
 /** Options of on-demand Lambda. */
@@ -147,11 +153,14 @@ export abstract class GatewayCompute {
   public abstract _functionProps(): ComputeFunctionProps;
 
   /**
-   * What API Gateway invokes.
+   * The same in this VPC, unless it has one of its own.
    *
    * @internal
    */
-  public abstract _target(scope: Construct, fn: LambdaFunction): IFunction;
+  public abstract _inVpc(vpc: IVpc): GatewayCompute;
+
+  /** @internal */
+  public abstract _target(scope: Construct, fn: LambdaFunction): ComputeTarget;
 }
 
 class LambdaCompute extends GatewayCompute {
@@ -190,14 +199,21 @@ class LambdaCompute extends GatewayCompute {
   }
 
   /** @internal */
-  public override _target(scope: Construct, fn: LambdaFunction): IFunction {
-    const { provisionedConcurrency } = this.options;
-    if (provisionedConcurrency === undefined) return fn;
-    return new Alias(scope, 'Alias', {
+  public override _inVpc(vpc: IVpc): GatewayCompute {
+    return new LambdaCompute({ vpc, ...this.options });
+  }
+
+  /** @internal */
+  public override _target(scope: Construct, fn: LambdaFunction): ComputeTarget {
+    const { provisionedConcurrency, vpc } = this.options;
+    const connections = vpc && fn.connections;
+    if (provisionedConcurrency === undefined) return { invoked: fn, connections };
+    const invoked = new Alias(scope, 'Alias', {
       aliasName: 'live',
       version: fn.currentVersion,
       provisionedConcurrentExecutions: provisionedConcurrency,
     });
+    return { invoked, connections };
   }
 }
 
@@ -247,13 +263,18 @@ class ManagedInstancesCompute extends GatewayCompute {
     return { functionId: 'ManagedInstances', memorySize: this.memorySize };
   }
 
+  /** @internal */
+  public override _inVpc(): GatewayCompute {
+    return this;
+  }
+
   /**
    * An unqualified ARN of such a function means its version `$LATEST.PUBLISHED`, which CloudFormation publishes.
    * https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-version-publishing.html
    *
    * @internal
    */
-  public override _target(scope: Construct, fn: LambdaFunction): IFunction {
+  public override _target(scope: Construct, fn: LambdaFunction): ComputeTarget {
     const { options } = this;
     const securityGroups = options.securityGroups ?? [
       new SecurityGroup(scope, 'InstancesSecurityGroup', {
@@ -282,7 +303,7 @@ class ManagedInstancesCompute extends GatewayCompute {
         maxExecutionEnvironments: options.maxEnvironments,
       },
     });
-    return fn;
+    return { invoked: fn, connections: new Connections({ securityGroups }) };
   }
 
   /** The CDK's default ends at public subnets: instances there have no public address, and reach nothing. */

@@ -101,7 +101,8 @@ export class Gateway extends Construct {
     });
     this.handler = handler.function;
     this.handlerLogGroup = handler.logGroup;
-    this.registry = new ModelRegistry(this, this.handler);
+    const { invoked, connections } = compute._target(this, this.handler);
+    this.registry = new ModelRegistry(this, this.handler, connections);
     this.handler.addEnvironment(CONSUMERS_ENV, Lazy.uncachedString({ produce: () => this.renderConsumers() }));
 
     this.authorizer = new HandlerFunction(this, 'Authorizer', {
@@ -116,7 +117,7 @@ export class Gateway extends Construct {
     const { api, accessLogGroup } = createServingApi(this, {
       apiName,
       stageName,
-      target: compute._target(this, this.handler),
+      target: invoked,
       integrationTimeout: FUNCTION_TIMEOUT,
       authorizer: this.authorizer,
       authorizerCacheTtl,

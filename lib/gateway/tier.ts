@@ -67,6 +67,13 @@ export interface TierProps {
    * @default - the model's maximum alone
    */
   readonly maxOutputTokens?: number;
+
+  /**
+   * Whom fleets serve first when requests wait there: a higher number before a lower one, -100 to 100.
+   *
+   * @default 0
+   */
+  readonly priority?: number;
 }
 
 /** What its consumers may do: a usage plan of API Gateway, and what the handler holds them to. */
@@ -82,6 +89,9 @@ export class Tier extends Construct {
 
   /** How many tokens an answer may have. */
   public readonly maxOutputTokens?: number;
+
+  /** Whom fleets serve first when requests wait there. */
+  public readonly priority: number;
 
   private readonly ownConsumers: IConsumer[] = [];
   private readonly metrics: ServingMetrics<'tier'>;
@@ -108,6 +118,8 @@ export class Tier extends Construct {
     requireInteger('maxOutputTokens', props.maxOutputTokens, 1);
     this.allowedModels = props.allowedModels && [...props.allowedModels];
     this.maxOutputTokens = props.maxOutputTokens;
+    requireInteger('priority', props.priority, -100, 100);
+    this.priority = props.priority ?? 0;
     this.usagePlan = new UsagePlan(this, 'Resource', {
       description: `Tier ${this.tierName}`,
       throttle: { rateLimit: requestsPerSecond, burstLimit: burst },
@@ -170,6 +182,7 @@ export class Tier extends Construct {
       name: this.tierName,
       ...(this.allowedModels && { allowedModels: this.allowedModels.map(modelName) }),
       ...(this.maxOutputTokens !== undefined && { maxOutputTokens: this.maxOutputTokens }),
+      ...(this.priority !== 0 && { priority: this.priority }),
     };
   }
 

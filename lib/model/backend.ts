@@ -1,7 +1,10 @@
 import type { Duration } from 'aws-cdk-lib';
+import type { ModelFleet } from '../fleet/model-fleet';
 import type { BackendBinding, BackendContext } from '../private/backend-binding';
 import { BedrockBackend } from '../private/backends/bedrock';
+import { FleetBackend } from '../private/backends/fleet';
 import { anthropic, openAi, openAiCompatible, vertexAi } from '../private/backends/openai-compatible';
+import { RulesBackend } from '../private/backends/rules';
 import { StaticReplyBackend } from '../private/backends/static-reply';
 import type { BedrockBackendOptions } from './bedrock';
 import type {
@@ -63,7 +66,16 @@ export interface BackendOptions {
   readonly betweenTokensTimeout?: Duration;
 
   /**
-   * How many tokens prompt and answer may have together.
+   * How long an answer that isn't streamed may take, at most 4 minutes and 55 seconds. Nothing of it is seen before it
+   * is finished, so that without this deadline a backend that hangs would use up the others' time.
+   *
+   * @default - an equal share of the time that is left, with each backend that could still be asked
+   */
+  readonly wholeAnswerTimeout?: Duration;
+
+  /**
+   * How many tokens prompt and answer may have together. A prompt that is surely too long isn't sent there, and one that
+   * is too long for another backend is.
    *
    * @default - not checked: the backend refuses what it can't take
    */
@@ -77,6 +89,17 @@ export interface BackendOptions {
   readonly maxOutputTokens?: number;
 }
 
+/** Options of a fleet as a backend. */
+export interface FleetBackendOptions extends BackendOptions {
+  /**
+   * Tokens, of prompts and answers together, that one task is expected to process in an hour: what its price is spread
+   * over.
+   *
+   * @default 1000000 - for each GPU of a task
+   */
+  readonly expectedTokensPerHour?: number;
+}
+
 /** Options of a fixed reply. */
 export interface StaticReplyBackendOptions {
   /**
@@ -87,8 +110,34 @@ export interface StaticReplyBackendOptions {
   readonly backendId?: string;
 }
 
+/** A fixed reply to what its pattern matches. */
+export interface ReplyRule {
+  /** A regular expression (JavaScript's, case-insensitive, Unicode) on the text of the last user message. */
+  readonly pattern: string;
+
+  /** What is said then, at most 4,000 characters. */
+  readonly reply: string;
+}
+
+/** Options of replies by rules. */
+export interface RulesBackendOptions {
+  /**
+   * Names the backend in the `x-llm-backend` header, in logs and in metrics.
+   *
+   * @default - `rules-` and a digest of the rules
+   */
+  readonly backendId?: string;
+
+  /**
+   * What is said when no rule matches, at most 4,000 characters.
+   *
+   * @default - nothing: the model's next backend is asked
+   */
+  readonly otherwise?: string;
+}
+
 /**
- * The places that can answer: a model on Bedrock, a server with an OpenAI-compatible API, a fixed text.
+ * The places that can answer: a model on Bedrock, a fleet, a server with an OpenAI-compatible API, a fixed text.
  *
  * The same backend may serve several models.
  */
@@ -142,12 +191,31 @@ export abstract class Backend {
   }
 
   /**
+   * A fleet of your own GPUs. The gateway's function must be in its VPC: `GatewayCompute.lambda({ vpc: fleet.vpc })`.
+   *
+   * Its price, unless given, is that of a task's instance spread over `expectedTokensPerHour`.
+   */
+  public static fleet(fleet: ModelFleet, options: FleetBackendOptions = {}): IBackend {
+    return new FleetBackend(fleet, options);
+  }
+
+  /**
    * Always the same text, at no cost: the last resort that still answers when nothing else does.
    *
    * @param text what it says, at most 4,000 characters
    */
   public static staticReply(text: string, options: StaticReplyBackendOptions = {}): IBackend {
     return new StaticReplyBackend(text, options);
+  }
+
+  /**
+   * Fixed replies by what the last user message says, at no cost: the first rule that matches. As the last backends of a
+   * model they answer when the others have failed; before others they answer what needs no model.
+   *
+   * @param rules at most 100
+   */
+  public static rules(rules: ReplyRule[], options: RulesBackendOptions = {}): IBackend {
+    return new RulesBackend(rules, options);
   }
 
   private constructor() {}

@@ -4,6 +4,7 @@ import { Construct } from 'constructs';
 import { ServingMetrics } from '../private/serving-metrics';
 import { requireInteger, requireKnown, requireUnique } from '../private/validation';
 import type { IBackend } from './backend';
+import { FallbackPolicy } from './fallback-policy';
 
 /** `GET /v1/models` says when a model was made. A clock would make every synthesis differ. 2025-01-01T00:00:00Z */
 const DEFAULT_CREATED = 1735689600;
@@ -29,6 +30,13 @@ export interface ModelProps {
 
   /** What can answer, in the order in which it is tried; at least one. */
   readonly backends: IBackend[];
+
+  /**
+   * What is done when a backend fails, is late, or answers badly.
+   *
+   * @default FallbackPolicy.standard()
+   */
+  readonly fallback?: FallbackPolicy;
 
   /**
    * How many tokens an answer may have: a request that asks for more is clamped to this.
@@ -62,6 +70,9 @@ export class Model extends Construct {
 
   /** What can answer, in the order in which it is tried. */
   public readonly backends: IBackend[];
+
+  /** What is done when a backend fails, is late, or answers badly. */
+  public readonly fallback: FallbackPolicy;
 
   /** Who is said to own it in `GET /v1/models`. */
   public readonly ownedBy: string;
@@ -104,6 +115,7 @@ export class Model extends Construct {
     this.metrics = new ServingMetrics('model', modelName);
     this.aliases = [...(props.aliases ?? [])];
     this.backends = [...props.backends];
+    this.fallback = props.fallback ?? FallbackPolicy.standard();
     this.ownedBy = props.ownedBy ?? 'cdk-llm-serving';
     this.createdUnixSeconds = props.createdUnixSeconds ?? DEFAULT_CREATED;
     this.maxOutputTokens = props.maxOutputTokens;
@@ -124,9 +136,29 @@ export class Model extends Construct {
     return this.metrics.metric('ClientErrors', options);
   }
 
-  /** Backends that failed before one answered; their sum over 5 minutes unless told otherwise. */
+  /**
+   * Backends that were passed over before one answered, failed or known to be down; their sum over 5 minutes unless told
+   * otherwise.
+   */
   public metricFallbacks(options?: MetricOptions): Metric {
     return this.metrics.metric('Fallbacks', options);
+  }
+
+  /** Requests that no model answered, only an error or a fixed reply; their sum over 5 minutes unless told otherwise. */
+  public metricAllBackendsFailed(options?: MetricOptions): Metric {
+    return this.metrics.metric('AllBackendsFailed', options);
+  }
+
+  /** Refusals for a credential or a model's name of yours; their sum over 5 minutes unless told otherwise. */
+  public metricCredentialErrors(options?: MetricOptions): Metric {
+    return this.metrics.metric('CredentialErrors', options);
+  }
+
+  /**
+   * How often a process of the gateway stopped asking a backend for a while; the sum over 5 minutes unless told otherwise.
+   */
+  public metricBreakersOpened(options?: MetricOptions): Metric {
+    return this.metrics.metric('BreakersOpened', options);
   }
 
   /** Input tokens, cached ones among them; their sum over 5 minutes unless told otherwise. */

@@ -70,6 +70,14 @@ export interface OpenAiCompatibleBackendOptions extends BackendOptions {
   readonly streamUsage?: boolean;
 
   /**
+   * Whether the server goes on with an unfinished last message when the request has `continue_final_message`, as vLLM
+   * and SGLang do. A stream that broke off elsewhere is then resumed seamlessly; otherwise the model is asked to go on.
+   *
+   * @default false
+   */
+  readonly continueFinalMessage?: boolean;
+
+  /**
    * Allow an unencrypted `http:` URL whose host isn't this machine. Prompts, answers and the API key can then be read
    * by whoever is on the way: only for a server inside your own VPC.
    *

@@ -1,3 +1,4 @@
+import type { Connections } from 'aws-cdk-lib/aws-ec2';
 import type { IGrantable } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import type { BackendConfig } from './serving-config';
@@ -8,6 +9,8 @@ export interface BackendContext {
   readonly scope: Construct;
   /** The function that calls the backend. */
   readonly grantee: IGrantable;
+  /** Where the function is in its VPC; absent when it is in none. */
+  readonly connections?: Connections;
 }
 
 export interface BackendBinding {

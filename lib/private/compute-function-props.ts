@@ -1,4 +1,5 @@
-import type { ISecurityGroup, IVpc, SubnetSelection } from 'aws-cdk-lib/aws-ec2';
+import type { Connections, ISecurityGroup, IVpc, SubnetSelection } from 'aws-cdk-lib/aws-ec2';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 
 /** What a compute says about the function that runs on it. */
 export interface ComputeFunctionProps {
@@ -12,4 +13,12 @@ export interface ComputeFunctionProps {
   readonly vpc?: IVpc;
   readonly vpcSubnets?: SubnetSelection;
   readonly securityGroups?: ISecurityGroup[];
+}
+
+/** The function as it is called and as it calls. */
+export interface ComputeTarget {
+  /** What API Gateway invokes. */
+  readonly invoked: IFunction;
+  /** Where the function is in a VPC; absent when it is in none. */
+  readonly connections?: Connections;
 }

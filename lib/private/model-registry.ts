@@ -1,4 +1,5 @@
 import { Stack } from 'aws-cdk-lib';
+import type { Connections } from 'aws-cdk-lib/aws-ec2';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import type { IBackend } from '../model/backend';
@@ -15,6 +16,7 @@ export class ModelRegistry {
   constructor(
     private readonly scope: Construct,
     private readonly fn: LambdaFunction,
+    private readonly connections?: Connections,
   ) {}
 
   public add(model: Model): void {
@@ -32,6 +34,7 @@ export class ModelRegistry {
       created: model.createdUnixSeconds,
       ...(model.maxOutputTokens !== undefined && { maxOutputTokens: model.maxOutputTokens }),
       backends: model.backends.map((backend) => this.bind(backend)),
+      fallback: model.fallback._render(),
     });
   }
 
@@ -52,7 +55,11 @@ export class ModelRegistry {
   private bind(backend: IBackend): BackendConfig {
     const known = this.backends.get(backend.backendId);
     if (known?.source === backend) return known.config;
-    const { config, environment } = backend._bind({ scope: this.scope, grantee: this.fn });
+    const { config, environment } = backend._bind({
+      scope: this.scope,
+      grantee: this.fn,
+      connections: this.connections,
+    });
     const fingerprint = JSON.stringify(Stack.of(this.scope).resolve({ config, environment }));
     if (known !== undefined && known.fingerprint !== fingerprint) {
       throw new Error(

@@ -72,6 +72,81 @@ export interface ModelConfig {
   readonly maxOutputTokens?: number;
   /** In the order in which they are tried; at least one. */
   readonly backends: readonly BackendConfig[];
+  /** What happens when one of them fails; the standard policy when absent. */
+  readonly fallback?: FallbackConfig;
+}
+
+/**
+ * Ways for a backend to fail that a policy decides about. Of the others, `invalid-request` is the client's fault and
+ * `aborted` means that nobody waits any more: they are answered at once.
+ */
+export type FailureKind =
+  | 'connection'
+  | 'timeout'
+  | 'throttled'
+  | 'overloaded'
+  | 'server'
+  | 'protocol'
+  | 'auth'
+  | 'not-found'
+  | 'low-quality';
+
+/** What the path does when a backend of a model fails, is late, or answers badly. Whole in the file: no defaults here. */
+export interface FallbackConfig {
+  /** After these the next backend is asked. After others the client gets the error. */
+  readonly failOverOn: readonly FailureKind[];
+  /** After these, when no backend is left, those that failed so are asked once more. */
+  readonly retryOn: readonly FailureKind[];
+  /** How often that happens in one request, at most. */
+  readonly retries: number;
+  /** Retries and hedges of a process, as a share of its requests. */
+  readonly retryBudget: number;
+  /** A retry waits for a random time between 0 and this, doubled for each further one. */
+  readonly backoffBaseMs: number;
+  readonly backoffMaxMs: number;
+  /** A backend that asks for a longer pause (`Retry-After`) isn't waited for. */
+  readonly maxRetryAfterMs: number;
+  /** A first token later than this sends the request to the next backend, while there is one. */
+  readonly firstTokenMs?: number;
+  /** A first token later than the model's recent 95th percentile, and than this, starts the next backend as well. */
+  readonly hedgeAfterMs?: number;
+  /** Absent: no backend is ever skipped. */
+  readonly breaker?: BreakerConfig;
+  readonly quality: QualityConfig;
+  /** Whether a stream that broke off is resumed on another backend. */
+  readonly resume: boolean;
+}
+
+export interface BreakerConfig {
+  /** Outcomes count for this long. */
+  readonly windowMs: number;
+  /** Fewer outcomes than this in the window say nothing about a rate. */
+  readonly minimumCalls: number;
+  /** Opens at this share of failures among them. */
+  readonly failureRate: number;
+  /** Opens at so many failures in a row as well: a process with few requests never sees a rate. */
+  readonly consecutiveFailures: number;
+  /** How long it is open before one request may try again; twice as long each time that fails. */
+  readonly openMs: number;
+  readonly maxOpenMs: number;
+  /** A first token later than this counts as a failure. */
+  readonly slowFirstTokenMs?: number;
+  /** A backend that refused (503, connection refused) is skipped for this long, or for its `Retry-After`. */
+  readonly skipMs: number;
+}
+
+/** Which answers are too bad to hand out while another backend may do better. */
+export interface QualityConfig {
+  readonly empty: boolean;
+  readonly contentFilter: boolean;
+  readonly invalidJson: boolean;
+  readonly invalidToolArguments: boolean;
+  readonly repetition: boolean;
+  readonly truncation: boolean;
+  /** Regular expressions; an answer that matches one is a bad one. */
+  readonly patterns: readonly string[];
+  /** So many characters of a stream are held back to look for the patterns; 0: only whole answers are looked at. */
+  readonly holdBackCharacters: number;
 }
 
 /** USD per million tokens. */
@@ -89,6 +164,8 @@ export interface DeadlinesConfig {
   readonly firstTokenMs: number;
   /** Between two tokens. */
   readonly betweenTokensMs: number;
+  /** Of an answer that isn't streamed. Absent: an equal share of what is left, with each backend that is still there. */
+  readonly wholeAnswerMs?: number;
 }
 
 interface BackendBase {
@@ -142,6 +219,27 @@ export interface OpenAiCompatibleBackendConfig extends BackendBase {
   readonly maxTokensParameter: 'max_tokens' | 'max_completion_tokens';
   /** Whether `stream_options.include_usage` is understood. */
   readonly streamUsage: boolean;
+  /** Present when the backend is a fleet of the deployment: the gateway steers its engine. */
+  readonly fleet?: FleetConfig;
+  /** The server goes on with an unfinished last message when it is asked with `continue_final_message` (vLLM, SGLang). */
+  readonly continueFinalMessage?: boolean;
+}
+
+export interface FleetConfig {
+  /** The `fleet` metric dimension. */
+  readonly name: string;
+  /** Namespace of the fleet's metrics: its own, for a fleet may serve several gateways and scales on their sum. */
+  readonly metricsNamespace: string;
+  /** `vllm`, `sglang`, … */
+  readonly engine: string;
+  /** The engine keeps prefixes of consumers apart by `cache_salt`. */
+  readonly cacheSalt: boolean;
+  /** The engine takes `priority`, and which of two values it serves first; absent when it takes none. */
+  readonly priority?: 'lower-first' | 'higher-first';
+  /** Seconds for which the load balancer's cookie keeps a conversation on a task. */
+  readonly stickySeconds: number;
+  /** What a client is told to wait when there is no task at all: a start takes minutes. */
+  readonly retryAfterMs: number;
 }
 
 export type BackendAuthConfig =
@@ -156,7 +254,19 @@ export interface StaticReplyBackendConfig extends BackendBase {
   readonly text: string;
 }
 
-export type BackendConfig = BedrockBackendConfig | OpenAiCompatibleBackendConfig | StaticReplyBackendConfig;
+/** Fixed replies by regular expressions (case-insensitive, Unicode) on the last user message; the first that matches. */
+export interface RulesBackendConfig extends BackendBase {
+  readonly kind: 'rules';
+  readonly rules: ReadonlyArray<{ readonly pattern: string; readonly reply: string }>;
+  /** When none matches; absent: the backend isn't asked. */
+  readonly otherwise?: string;
+}
+
+export type BackendConfig =
+  | BedrockBackendConfig
+  | OpenAiCompatibleBackendConfig
+  | StaticReplyBackendConfig
+  | RulesBackendConfig;
 
 export interface TierConfig {
   readonly name: string;
@@ -164,4 +274,6 @@ export interface TierConfig {
   readonly allowedModels?: readonly string[];
   /** Output tokens of one answer are clamped to this. */
   readonly maxOutputTokens?: number;
+  /** Whom fleets serve first when requests wait: higher first, 0 when absent. */
+  readonly priority?: number;
 }

@@ -14,6 +14,9 @@ export const METRICS_BY_DIMENSION = {
     'TimeToFirstToken',
     'Duration',
     'Fallbacks',
+    'AllBackendsFailed',
+    'CredentialErrors',
+    'BreakersOpened',
   ],
   tier: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd'],
 } as const;

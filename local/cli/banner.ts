@@ -1,8 +1,11 @@
+import type { Fleet } from '../fleets.ts';
 import type { LocalRun } from '../run.ts';
 import { secretVariable } from '../secrets/given-values.ts';
 
 export interface BannerFacts {
-  readonly run: Pick<LocalRun, 'url' | 'apiKey' | 'keys' | 'gaps' | 'missingSecrets'>;
+  readonly run: Pick<LocalRun, 'url' | 'apiKey' | 'keys' | 'gaps' | 'missingSecrets' | 'fleets'>;
+  /** Seconds that pass for fleets in a real one. */
+  readonly speed: number;
   /** What answers for Bedrock. */
   readonly model: string;
   /** A model's name for the snippets. */
@@ -11,8 +14,18 @@ export interface BannerFacts {
   readonly realAws: boolean;
 }
 
+function fleetLines(fleets: readonly Fleet[], speed: number): string {
+  const lines = fleets.map(({ name, service, scaling, url }) => {
+    const size = scaling === undefined ? `${service.desired}` : `${scaling.limits.min} to ${scaling.limits.max}`;
+    const now = service.desired === 0 ? 'asleep, a request wakes it' : `${service.desired} starting`;
+    return `  ${name}: ${size} tasks, ${now}; load balancer at ${url ?? 'none'}`;
+  });
+  const pace = speed === 1 ? '' : `; ${speed} seconds pass for them in one (--speed 1: as on AWS)`;
+  return [`Fleets of simulated vLLM engines${pace}:`, ...lines].join('\n');
+}
+
 /** What is printed when the API is ready. */
-export function banner({ run, model, modelName, endpointFile, realAws }: BannerFacts): string {
+export function banner({ run, model, modelName, endpointFile, realAws, speed }: BannerFacts): string {
   const { url, apiKey } = run;
   const sections = [
     `Ready: ${url}`,
@@ -20,6 +33,7 @@ export function banner({ run, model, modelName, endpointFile, realAws }: BannerF
       .map(([name, value]) => `API key of ${name}: ${value}`)
       .join('\n'),
     realAws ? 'Bedrock and the other services are the real ones: they cost money.' : `Bedrock: ${model}`,
+    ...(run.fleets.length > 0 ? [fleetLines(run.fleets, speed)] : []),
     `  curl ${url}/chat/completions \\
     -H 'Authorization: Bearer ${apiKey}' -H 'Content-Type: application/json' \\
     -d '{"model":"${modelName}","messages":[{"role":"user","content":"Hello"}]}'`,

@@ -13,6 +13,8 @@ export interface CliOptions {
   readonly compute: ComputeOverride | undefined;
   /** Processes of functions at once. */
   readonly concurrency: number;
+  /** Seconds that pass for fleets in a real one. */
+  readonly speed: number;
   readonly realAws: boolean;
   /** Folder for what a run keeps. */
   readonly state: string | undefined;
@@ -29,7 +31,7 @@ export const USAGE = `usage: npm start -- [options]
 
   --port N                port of the API on 127.0.0.1 (default 4000; 0: any free one)
   --upstream URL          an OpenAI-compatible server (vLLM, Ollama, llama.cpp) answers in place of the simulated
-                          model; its key, if it has one, from the environment variable UPSTREAM_API_KEY
+                          model, for Bedrock and in fleets; its key, if it has one, from the environment variable UPSTREAM_API_KEY
   --upstream-model NAME   the upstream's model (default: the first that it lists)
   --gguf FILE             llama.cpp answers, with the model of this file
   -c, --context KEY=VALUE context of the CDK app; may be repeated
@@ -38,6 +40,8 @@ export const USAGE = `usage: npm start -- [options]
   --compute KIND          how each function runs, whatever the template says: lambda (one request at a time in a
                           process), or managed-instances[:N] (N at once, default 64)
   --concurrency N         processes of functions at once; beyond them requests are throttled (default 100)
+  --speed N               seconds that pass for fleets in a real one: start-up, alarms, cooldowns, schedules, health
+                          check intervals (default 10). Answers, draining and time-outs take real time
   --aws                   functions get this shell's AWS credentials and reach the real services; that costs money
   --state FOLDER          where keys, secrets.json and endpoint.json are (default .local)
   --quiet                 the functions' logs are not shown
@@ -69,6 +73,7 @@ export function parseOptions(args: readonly string[]): CliOptions {
     context: values.context ?? [],
     compute: values.compute === undefined ? undefined : compute(values.compute),
     concurrency: concurrency(values.concurrency ?? '100'),
+    speed: speed(values.speed ?? '10'),
     realAws: values.aws ?? false,
     state: values.state,
     quiet: values.quiet ?? false,
@@ -92,6 +97,7 @@ function parse(args: readonly string[]) {
         context: { type: 'string', short: 'c', multiple: true },
         compute: { type: 'string' },
         concurrency: { type: 'string' },
+        speed: { type: 'string' },
         aws: { type: 'boolean' },
         state: { type: 'string' },
         quiet: { type: 'boolean' },
@@ -115,6 +121,17 @@ function port(text: string): number {
 function concurrency(text: string): number {
   if (!/^[1-9]\d{0,4}$/.test(text)) throw new UsageError(`--concurrency ${text} is no number of processes`);
   return Number(text);
+}
+
+/** Beyond some hundreds, processes start more slowly than fleets expect them to. */
+const MAX_SPEED = 1_000;
+
+function speed(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value > 0) || value > MAX_SPEED) {
+    throw new UsageError(`--speed ${text} is no factor: more than 0, at most ${MAX_SPEED}`);
+  }
+  return value;
 }
 
 function compute(text: string): ComputeOverride {

@@ -21,6 +21,12 @@ const PROPERTIES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     ClientCertificateId: 'no client certificate is sent',
     TracingEnabled: 'no traces are recorded',
   },
+  'AWS::ElasticLoadBalancingV2::LoadBalancer': {
+    SecurityGroups: 'whoever reaches 127.0.0.1 reaches it',
+  },
+  'AWS::ElasticLoadBalancingV2::Listener': {
+    Certificates: 'there is no TLS: it speaks HTTP',
+  },
   'AWS::Lambda::Alias': {
     ProvisionedConcurrencyConfig: 'no process is kept warm',
     RoutingConfig: 'all requests go to the same code',
@@ -53,7 +59,8 @@ export function gapsOf(stacks: readonly Stack[]): Gap[] {
   for (const resource of stacks.flatMap((stack) => stack.resources)) {
     const rules = RESOURCE_TYPES[resource.type];
     if (rules === undefined) add(...unknownType(resource.type));
-    if (rules?.standIn === 'differs') add(resource.type, rules.note ?? 'it is simplified');
+    const runs = rules?.runsIf?.(resource) === true;
+    if (rules?.standIn === 'differs' && !runs) add(resource.type, rules.note ?? 'it is simplified');
     for (const [property, meaning] of Object.entries(PROPERTIES[resource.type] ?? {})) {
       if (resource.sets(property)) add(`${resource.type} ${property}`, meaning);
     }

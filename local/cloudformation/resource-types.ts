@@ -19,6 +19,8 @@ export interface ResourceType {
    */
   readonly standIn: 'runs' | 'no-effect' | 'differs';
   readonly note?: string;
+  /** Of a `differs`: those of its kind that run all the same. */
+  readonly runsIf?: (resource: ResourceView) => boolean;
   /** What `Ref` gives; the physical id when absent. */
   readonly ref?: (resource: ResourceView) => string;
   readonly attributes?: Readonly<Record<string, (resource: ResourceView) => string>>;
@@ -49,6 +51,41 @@ function qualifiedArn(resource: ResourceView, qualifier: string): string {
 
 const secretArn = (resource: ResourceView): string =>
   arn('secretsmanager', resource, `secret:${nameOf('Name')(resource)}-${physicalId(resource, 6)}`);
+
+/** `app/<name>/<id>`, as load balancers have it; names are at most 32 characters. */
+function loadBalancerName(resource: ResourceView): string {
+  const name = String(resource.property('Name') ?? `${resource.stackName}-${resource.logicalId}`.slice(0, 32));
+  return `app/${name}/${physicalId(resource, 16)}`;
+}
+
+function targetGroupName(resource: ResourceView): string {
+  const name = String(resource.property('Name') ?? `${resource.stackName}-${resource.logicalId}`.slice(0, 32));
+  return `targetgroup/${name}/${physicalId(resource, 16)}`;
+}
+
+const loadBalancerArn = (resource: ResourceView): string =>
+  arn('elasticloadbalancing', resource, `loadbalancer/${loadBalancerName(resource)}`);
+
+const targetGroupArn = (resource: ResourceView): string =>
+  arn('elasticloadbalancing', resource, targetGroupName(resource));
+
+const listenerArn = (resource: ResourceView): string =>
+  `${String(resource.property('LoadBalancerArn')).replace(':loadbalancer/', ':listener/')}/${physicalId(resource, 16)}`;
+
+/** Nothing resolves it: addresses in functions' variables are replaced by local ones. */
+function dnsName(resource: ResourceView): string {
+  const [, name = ''] = loadBalancerName(resource).split('/');
+  const scheme = resource.property('Scheme') === 'internal' ? 'internal-' : '';
+  return `${scheme}${name}-${physicalId(resource)}.${resource.region}.elb.amazonaws.com`.toLowerCase();
+}
+
+const clusterArn = (resource: ResourceView): string =>
+  arn('ecs', resource, `cluster/${nameOf('ClusterName')(resource)}`);
+
+function serviceArn(resource: ResourceView): string {
+  const cluster = String(resource.property('Cluster') ?? 'default').replace(/^.*:cluster\//, '');
+  return arn('ecs', resource, `service/${cluster}/${nameOf('ServiceName')(resource)}`);
+}
 
 const iam: ResourceType = { standIn: 'differs', note: 'permissions are not checked: what IAM would deny works here' };
 const runs: ResourceType = { standIn: 'runs' };
@@ -124,8 +161,87 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
   'AWS::ApiGateway::DomainName': { standIn: 'differs', note: 'the API answers on 127.0.0.1 only' },
   'AWS::ApiGateway::BasePathMapping': { standIn: 'differs', note: 'the API answers on 127.0.0.1, without a base path' },
   'AWS::WAFv2::WebACLAssociation': { standIn: 'differs', note: 'no web ACL filters requests' },
-  'AWS::CloudWatch::Alarm': { standIn: 'differs', note: 'metrics are lines of the log, nothing watches them' },
+  'AWS::CloudWatch::Alarm': {
+    standIn: 'differs',
+    note: 'nothing watches it, and nobody is told',
+    runsIf: (resource) => JSON.stringify(resource.property('AlarmActions') ?? []).includes(':scalingPolicy:'),
+    ref: nameOf('AlarmName'),
+    attributes: { Arn: (resource) => arn('cloudwatch', resource, `alarm:${nameOf('AlarmName')(resource)}`) },
+  },
   'AWS::CloudWatch::Dashboard': { standIn: 'differs', note: 'metrics are lines of the log, nothing draws them' },
-  'AWS::ApplicationAutoScaling::ScalableTarget': { standIn: 'differs', note: 'processes are added on demand only' },
-  'AWS::ApplicationAutoScaling::ScalingPolicy': { standIn: 'differs', note: 'processes are added on demand only' },
+  'AWS::ApplicationAutoScaling::ScalableTarget': {
+    standIn: 'differs',
+    note: 'processes are added on demand only',
+    runsIf: (resource) => resource.property('ServiceNamespace') === 'ecs',
+    ref: (resource) =>
+      ['ResourceId', 'ScalableDimension', 'ServiceNamespace'].map((name) => resource.property(name)).join('|'),
+  },
+  'AWS::ApplicationAutoScaling::ScalingPolicy': {
+    standIn: 'differs',
+    note: 'processes are added on demand only',
+    runsIf: (resource) =>
+      resource.property('ServiceNamespace') === 'ecs' || String(resource.property('ScalingTargetId')).endsWith('|ecs'),
+    ref: (resource) =>
+      arn('autoscaling', resource, `scalingPolicy:${physicalId(resource)}:policyName/${resource.logicalId}`),
+    attributes: {
+      Arn: (resource) =>
+        arn('autoscaling', resource, `scalingPolicy:${physicalId(resource)}:policyName/${resource.logicalId}`),
+    },
+  },
+  'AWS::ElasticLoadBalancingV2::LoadBalancer': {
+    standIn: 'runs',
+    ref: loadBalancerArn,
+    attributes: {
+      LoadBalancerArn: loadBalancerArn,
+      LoadBalancerName: (resource) => loadBalancerName(resource).split('/')[1] ?? '',
+      LoadBalancerFullName: loadBalancerName,
+      DNSName: dnsName,
+      CanonicalHostedZoneID: () => 'Z35SXDOTRQ7X7K',
+    },
+  },
+  'AWS::ElasticLoadBalancingV2::Listener': {
+    standIn: 'runs',
+    ref: listenerArn,
+    attributes: { ListenerArn: listenerArn },
+  },
+  'AWS::ElasticLoadBalancingV2::ListenerRule': runs,
+  'AWS::ElasticLoadBalancingV2::TargetGroup': {
+    standIn: 'runs',
+    ref: targetGroupArn,
+    attributes: {
+      TargetGroupArn: targetGroupArn,
+      TargetGroupFullName: targetGroupName,
+      TargetGroupName: (resource) => targetGroupName(resource).split('/')[1] ?? '',
+    },
+  },
+  'AWS::ECS::Cluster': { standIn: 'runs', ref: nameOf('ClusterName'), attributes: { Arn: clusterArn } },
+  'AWS::ECS::Service': {
+    standIn: 'runs',
+    ref: serviceArn,
+    attributes: { ServiceArn: serviceArn, Name: nameOf('ServiceName') },
+  },
+  'AWS::ECS::TaskDefinition': {
+    standIn: 'runs',
+    ref: (resource) => arn('ecs', resource, `task-definition/${nameOf('Family')(resource)}:1`),
+    attributes: {
+      TaskDefinitionArn: (resource) => arn('ecs', resource, `task-definition/${nameOf('Family')(resource)}:1`),
+    },
+  },
+  'AWS::ECS::CapacityProvider': { standIn: 'differs', note: 'no instances: tasks are processes of this machine' },
+  'AWS::ECS::ClusterCapacityProviderAssociations': { standIn: 'no-effect' },
+  'AWS::AutoScaling::AutoScalingGroup': {
+    standIn: 'differs',
+    note: 'no instances: tasks are processes of this machine',
+  },
+  'AWS::S3::Bucket': {
+    standIn: 'differs',
+    note: 'nothing is stored',
+    ref: (resource) => nameOf('BucketName')(resource).toLowerCase(),
+    attributes: {
+      Arn: (resource) => `arn:aws:s3:::${nameOf('BucketName')(resource).toLowerCase()}`,
+      DomainName: (resource) => `${nameOf('BucketName')(resource).toLowerCase()}.s3.amazonaws.com`,
+      RegionalDomainName: (resource) =>
+        `${nameOf('BucketName')(resource).toLowerCase()}.s3.${resource.region}.amazonaws.com`,
+    },
+  },
 };

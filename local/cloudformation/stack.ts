@@ -12,6 +12,8 @@ export interface Resource extends ResourceView {
   readonly path: string;
   /** Evaluated; throws when the template doesn't set it. */
   required(name: string): Json;
+  /** What `Fn::GetAtt` gives; throws when the type has no such attribute. */
+  attribute(name: string): string;
   /** Whether the template sets it, to something else than false; it isn't evaluated. */
   sets(name: string): boolean;
 }
@@ -103,6 +105,11 @@ export class Stack {
       path: typeof cdkPath === 'string' ? cdkPath : logicalId,
       get ref() {
         return refOf();
+      },
+      attribute(name) {
+        const value = typeRules(source.Type, logicalId).attributes?.[name]?.(view);
+        if (value === undefined) throw new TemplateError(`${logicalId} has no attribute ${name} that is known`);
+        return value;
       },
       sets: (name) => (source.Properties?.[name] ?? false) !== false,
       required(name) {

@@ -15,6 +15,8 @@ export interface FunctionSettings {
   readonly account?: AccountConcurrency;
   readonly maxEnvironments?: number;
   readonly log: (functionLabel: string, line: string) => void;
+  /** What a variable's value is here: addresses of what runs here are others than on AWS. @default - the same */
+  readonly localized?: (value: string) => string;
 }
 
 /** Lambda's quota of all environment variables together, in bytes. */
@@ -45,7 +47,7 @@ export function functionOptions(stack: Stack, resource: Resource, settings: Func
     handler: String(resource.required('Handler')),
     runtime,
     region: stack.region,
-    environment: { ...settings.environment, ...variablesOf(resource) },
+    environment: { ...settings.environment, ...localizedVariables(resource, settings) },
     memoryMb: concurrency === undefined ? memoryMb : Math.max(memoryMb, MB_PER_VCPU),
     // Seconds; Lambda's default.
     timeoutMs: Number(resource.property('Timeout') ?? 3) * 1000,
@@ -74,6 +76,10 @@ export function variablesOf(resource: Resource): Record<string, string> {
     );
   }
   return Object.fromEntries(entries);
+}
+
+function localizedVariables(resource: Resource, { localized = (value) => value }: FunctionSettings) {
+  return Object.fromEntries(Object.entries(variablesOf(resource)).map(([name, value]) => [name, localized(value)]));
 }
 
 function codeFolder(stack: Stack, resource: Resource): string {

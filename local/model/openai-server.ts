@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { streamAnswer, wholeAnswer } from './chat-answer.ts';
 import { fromChatCompletion } from './openai-request.ts';
-import { type ModelEvent, type ModelStop, type ModelUsage, type TextModel, TextModelError } from './text-model.ts';
+import { type TextModel, TextModelError } from './text-model.ts';
 
 export interface OpenAiServerOptions {
   readonly model: TextModel;
@@ -60,102 +61,9 @@ async function serve(options: OpenAiServerOptions, request: IncomingMessage, res
   response.once('close', () => abort.abort());
   const head = { id: `chatcmpl-${randomUUID()}`, created: Math.floor(Date.now() / 1000), model: body.model };
   const events = options.model.generate(body, abort.signal);
-  if (body.stream) await stream(response, head, events, body.includeUsage);
-  else await whole(response, head, events);
+  if (body.stream) await streamAnswer(response, head, events, { includeUsage: body.includeUsage });
+  else json(response, 200, await wholeAnswer(head, events));
 }
-
-interface Head {
-  readonly id: string;
-  readonly created: number;
-  readonly model: string;
-}
-
-async function stream(
-  response: ServerResponse,
-  head: Head,
-  events: AsyncIterable<ModelEvent>,
-  includeUsage: boolean,
-): Promise<void> {
-  const send = (choices: unknown[], usage?: unknown) => {
-    const chunk = { ...head, object: 'chat.completion.chunk', choices, ...(includeUsage && { usage: usage ?? null }) };
-    response.write(`data: ${JSON.stringify(chunk)}\n\n`);
-  };
-  const delta = (fields: unknown, finishReason: string | null = null) =>
-    send([{ index: 0, delta: fields, logprobs: null, finish_reason: finishReason }]);
-  let calls = 0;
-  let started = false;
-  for await (const event of events) {
-    if (!started) {
-      // Only now: an error before the first token keeps its status.
-      response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' });
-      delta({ role: 'assistant', content: '' });
-      started = true;
-    }
-    switch (event.type) {
-      case 'reasoning':
-        delta({ reasoning_content: event.text });
-        break;
-      case 'text':
-        delta({ content: event.text });
-        break;
-      case 'tool-call': {
-        const call = { id: event.id, type: 'function', function: { name: event.name, arguments: '' } };
-        delta({ tool_calls: [{ index: calls, ...call }] });
-        calls += 1;
-        break;
-      }
-      case 'tool-arguments':
-        delta({ tool_calls: [{ index: calls - 1, function: { arguments: event.fragment } }] });
-        break;
-      case 'end':
-        delta({}, finishReason(event.stop));
-        if (includeUsage) send([], usageOf(event.usage));
-        break;
-    }
-  }
-  response.end('data: [DONE]\n\n');
-}
-
-async function whole(response: ServerResponse, head: Head, events: AsyncIterable<ModelEvent>): Promise<void> {
-  const calls: { id: string; type: 'function'; function: { name: string; arguments: string } }[] = [];
-  let content = '';
-  let reasoning = '';
-  for await (const event of events) {
-    if (event.type === 'text') content += event.text;
-    if (event.type === 'reasoning') reasoning += event.text;
-    if (event.type === 'tool-call') {
-      calls.push({ id: event.id, type: 'function', function: { name: event.name, arguments: '' } });
-    }
-    const call = calls.at(-1);
-    if (event.type === 'tool-arguments' && call) call.function.arguments += event.fragment;
-    if (event.type === 'end') {
-      const message = {
-        role: 'assistant',
-        content: calls.length > 0 && content === '' ? null : content,
-        ...(reasoning && { reasoning_content: reasoning }),
-        ...(calls.length > 0 && { tool_calls: calls }),
-        refusal: null,
-      };
-      json(response, 200, {
-        ...head,
-        object: 'chat.completion',
-        choices: [{ index: 0, message, logprobs: null, finish_reason: finishReason(event.stop) }],
-        usage: usageOf(event.usage),
-      });
-    }
-  }
-}
-
-function finishReason(stop: ModelStop): string {
-  if (stop === 'tool-calls') return 'tool_calls';
-  return stop === 'length' ? 'length' : 'stop';
-}
-
-const usageOf = (usage: ModelUsage) => ({
-  prompt_tokens: usage.inputTokens,
-  completion_tokens: usage.outputTokens,
-  total_tokens: usage.inputTokens + usage.outputTokens,
-});
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];

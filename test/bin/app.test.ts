@@ -39,7 +39,7 @@ describe('the app', () => {
   test('says what it does not understand in one line, and fails', async () => {
     await expect(synth({ modles: [] })).rejects.toMatchObject({
       code: 1,
-      stderr: expect.stringMatching(/^error: unknown key "modles": expected one of preset, stackName, models, .*\n$/),
+      stderr: expect.stringMatching(/^error: unknown key "modles": expected one of preset, stackName, fleet, .*\n$/),
     });
   });
 });

@@ -43,6 +43,7 @@ describe('the stack of a context', () => {
           quotaPeriod: 'DAY',
           allowedModels: ['chat'],
           maxOutputTokens: 4,
+          priority: 7,
         },
       ],
       consumers: [{ name: 'alice', tier: 'gold', apiKeyId: 'abc1234567' }],
@@ -64,7 +65,7 @@ describe('the stack of a context', () => {
     expect(stack.stackName).toBe('mine');
     expect(config).toMatchObject({
       models: [{ name: 'chat', aliases: ['gpt-4o'], ownedBy: 'me', maxOutputTokens: 9 }],
-      tiers: [{ name: 'gold', allowedModels: ['chat'], maxOutputTokens: 4 }],
+      tiers: [{ name: 'gold', allowedModels: ['chat'], maxOutputTokens: 4, priority: 7 }],
       features: ['search'],
       cors: { allowOrigins: ['https://a.example'] },
       logContent: true,
@@ -172,9 +173,88 @@ describe('backends', () => {
   });
 });
 
+describe('the presets with a fleet', () => {
+  const backendsOf = ({ config }: ReturnType<typeof synthesize>) =>
+    config.models.map(({ name, backends }: { name: string; backends: Array<{ id: string }> }) => [
+      name,
+      ...backends.map(({ id }) => id),
+    ]);
+
+  test('hybrid: a fleet that may sleep, then Bedrock', () => {
+    const made = synthesize({ preset: 'hybrid' });
+    expect(backendsOf(made)).toEqual([['chat', 'fleet-main', 'bedrock-amazon-nova-lite-v1-0']]);
+    made.template.hasResourceProperties('AWS::ApplicationAutoScaling::ScalableTarget', {
+      MinCapacity: 0,
+      MaxCapacity: 2,
+    });
+    made.template.resourceCountIs('AWS::EC2::NatGateway', 1);
+    expect(made.fn?.Properties.VpcConfig).toBeDefined();
+  });
+
+  test('self-hosted: a fleet alone, always there', () => {
+    const made = synthesize({ preset: 'self-hosted' });
+    expect(backendsOf(made)).toEqual([['chat', 'fleet-main']]);
+    made.template.hasResourceProperties('AWS::ApplicationAutoScaling::ScalableTarget', {
+      MinCapacity: 1,
+      MaxCapacity: 2,
+    });
+  });
+
+  test('with every setting of the fleet', () => {
+    const { config, template } = synthesize({
+      preset: 'self-hosted',
+      natGateways: 2,
+      fleet: JSON.stringify({
+        name: 'llama',
+        huggingFace: 'meta-llama/Llama-3.3-70B-Instruct',
+        revision: 'abc',
+        contextLength: 4096,
+        tensorParallelSize: 4,
+        quantization: 'fp8',
+        kvCacheDtype: 'fp8',
+        toolCallParser: 'llama3_json',
+        reasoningParser: 'x',
+        args: ['--async-scheduling'],
+        instanceTypes: ['g6e.12xlarge'],
+        spot: true,
+        maxInstances: 3,
+        hourlyPriceUsd: 4,
+        minTasks: 0,
+        maxTasks: 3,
+        targetRequestsPerTask: 8,
+        idleTimeoutMinutes: 20,
+      }),
+      models: [{ name: 'big', backends: [{ fleet: 'llama', expectedTokensPerHour: 2_000_000 }] }],
+    });
+    expect(config.models[0].backends[0]).toMatchObject({
+      id: 'fleet-llama',
+      model: 'meta-llama/Llama-3.3-70B-Instruct',
+      price: { input: 2 },
+      fleet: { name: 'llama' },
+    });
+    template.resourceCountIs('AWS::EC2::NatGateway', 2);
+    template.hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', { MaxSize: '3' });
+    template.hasResourceProperties('AWS::ECS::TaskDefinition', {
+      ContainerDefinitions: Match.arrayWith([
+        Match.objectLike({ Name: 'Engine', Command: Match.arrayWith(['--revision', 'abc', '--async-scheduling']) }),
+      ]),
+    });
+  });
+});
+
 test.each<[string, Record<string, unknown>, RegExp]>([
-  ['an unknown key', { modles: [] }, /^unknown key "modles": expected one of preset, stackName, models/],
-  ['a preset that is not there yet', { preset: 'hybrid' }, /^preset "hybrid" needs model fleets/],
+  ['an unknown key', { modles: [] }, /^unknown key "modles": expected one of preset, stackName, fleet/],
+  ['a fleet where there is none', models({ fleet: 'main' }), /: a fleet needs the preset hybrid or self-hosted/],
+  [
+    'a fleet of another name',
+    { preset: 'hybrid', ...models({ fleet: 'other' }) },
+    /there is no fleet "other": it is called "main"/,
+  ],
+  [
+    'an unknown key of the fleet',
+    { preset: 'hybrid', fleet: { gpu: 1 } },
+    /^unknown key "gpu" in fleet: expected one of name/,
+  ],
   ['an unknown preset', { preset: 'x' }, /^preset must be one of managed, hybrid, self-hosted, got "x"/],
   ['bad JSON', { models: '[{' }, /^models is not valid JSON: /],
   ['an object for a list', { models: {} }, /^models must be an array, got \{\}/],

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
+import { STANDARD_POLICY } from '../../lambda/failover/policy.ts';
 import { CONSUMERS_ENV as HANDLER_CONSUMERS_ENV, loadConfig } from '../../lambda/serving/config.ts';
 import { DIMENSION_SETS } from '../../lambda/serving/metrics.ts';
-import { Backend, Consumer, Model } from '../../lib';
+import { Backend, Consumer, FallbackPolicy, Model } from '../../lib';
 import { CONSUMERS_ENV } from '../../lib/private/serving-config';
 import { METRICS_BY_DIMENSION } from '../../lib/private/serving-metrics';
 import { anyTier, synthesize } from './fixture.ts';
@@ -38,6 +39,10 @@ test('the handler reads what synthesis wrote, with the environment that it gets'
   expect(loaded.modelByName.get('gpt-4o')?.backends[1]).toMatchObject({ baseUrl: 'http://deployed/v1' });
   expect(loaded.consumers.get('abc1234567')).toMatchObject({ name: 'bob', tier: { name: 'standard' } });
   expect(loaded.features.has('search')).toBe(true);
+});
+
+test('a model without a policy is treated alike, whether synthesis or the handler fills it in', () => {
+  expect(FallbackPolicy.standard()._render()).toEqual(STANDARD_POLICY);
 });
 
 test("both sides name the consumers' variable alike", () => {

@@ -2,7 +2,16 @@ import { App } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { describe, expect, test } from 'vitest';
-import { Backend, LlmServing, LlmServingStack, type LlmServingStackProps, Model, ServingPreset, Tier } from '../../lib';
+import {
+  Backend,
+  LlmServing,
+  LlmServingStack,
+  type LlmServingStackProps,
+  Model,
+  ModelWeights,
+  ServingPreset,
+  Tier,
+} from '../../lib';
 import { anyModel, newStack, read } from './fixture.ts';
 
 describe('LlmServing', () => {
@@ -200,8 +209,13 @@ describe('LlmServingStack', () => {
 
   const REPLY = [Backend.staticReply('x')];
   test.each<[string, LlmServingStackProps, RegExp]>([
-    ['a preset that needs fleets', { preset: ServingPreset.HYBRID }, /^preset "hybrid" needs model fleets/],
-    ['the other one too', { preset: ServingPreset.SELF_HOSTED }, /^preset "self-hosted" needs model fleets/],
+    ['a fleet of the managed preset', { fleet: {} }, /^fleet needs preset "hybrid" or "self-hosted"/],
+    ['NAT of the managed preset', { natGateways: 1 }, /^natGateways needs preset "hybrid" or "self-hosted"/],
+    [
+      'weights for an engine that is set up for others',
+      { preset: ServingPreset.HYBRID, fleet: { weights: ModelWeights.huggingFace('a/b') } },
+      /^fleet.weights needs fleet.engine/,
+    ],
     [
       'an unknown preset',
       { preset: 'x' as ServingPreset },

@@ -15,6 +15,7 @@ describe('Model', () => {
         ownedBy: 'cdk-llm-serving',
         created: 1735689600,
         backends: [expect.objectContaining({ kind: 'static-reply', text: 'sorry' })],
+        fallback: expect.objectContaining({ retries: 1, resume: true }),
       },
     ]);
   });
@@ -127,6 +128,26 @@ describe('backends of several models', () => {
         ],
       })),
     ).toThrow(/^two models of one gateway answer to "x": Test\/A and Test\/B/);
+  });
+});
+
+describe('replies by rules', () => {
+  const rules = [{ pattern: 'hello', reply: 'Hi!' }];
+
+  test('reach the handler, with an id of their content', () => {
+    const backend = Backend.rules(rules, { otherwise: 'Later.' });
+    expect(backend.backendId).toMatch(/^rules-[0-9a-f]{8}$/);
+    const { config } = synthesize({}, (stack) => ({ models: [new Model(stack, 'Chat', { backends: [backend] })] }));
+    expect(config.models[0]?.backends[0]).toMatchObject({ kind: 'rules', rules, otherwise: 'Later.' });
+  });
+
+  test.each([
+    ['none', [], /^rules must be 1–100, got 0/],
+    ['a bad pattern', [{ pattern: '(', reply: 'x' }], /which is no regular expression/],
+    ['a pattern for everything', [{ pattern: '.*', reply: 'x' }], /which matches every text/],
+    ['an empty reply', [{ pattern: 'x', reply: ' ' }], /must not be empty/],
+  ])('refuse %s', (_, given, message) => {
+    expect(() => Backend.rules(given)).toThrow(message);
   });
 });
 

@@ -4,6 +4,7 @@ import type { BackendConfigOf } from '../../serving/config.ts';
 import type { Backend, BackendCall, StreamedAnswer, WholeAnswer } from '../backend.ts';
 import { BackendError } from '../backend.ts';
 import { ATTRIBUTION_PARAMETERS, asksFor, asksForTier } from '../parameters.ts';
+import { createFleetSteering } from './fleet.ts';
 import { FrameStream } from './frames.ts';
 import { createHttpClient, type HttpResponse, readBody } from './http.ts';
 import { errorFromResponse } from './upstream-error.ts';
@@ -23,6 +24,7 @@ export async function createOpenAiCompatibleBackend(
   const url = new URL(`${config.baseUrl}/chat/completions`);
   const http = await createHttpClient(url);
   const { id, deadlines } = config;
+  const fleet = config.fleet && createFleetSteering(config.fleet);
 
   /** @param firstToken what is left of the time to the first token; a whole answer has none */
   async function send(call: BackendCall, firstToken?: Countdown, isRetry = false): Promise<HttpResponse> {
@@ -37,21 +39,25 @@ export async function createOpenAiCompatibleBackend(
         'user-agent': 'cdk-llm-serving',
         ...config.headers,
         'x-request-id': call.requestId,
+        ...fleet?.headers(call),
         ...(await credentials?.headers(call.signal)),
       },
-      body: wireRequest(call.request, config, stream),
+      body: wireRequest(call.request, config, stream, fleet?.fields(call)),
       connectMs: deadlines.connectMs,
       // A whole answer's headers come when it is finished: only the request's own deadline holds.
       headersMs: firstToken?.leftMs,
       signal: call.signal,
     });
-    if (response.status === 200) return response;
+    if (response.status === 200) {
+      fleet?.note(call, response);
+      return response;
+    }
     const error = errorFromResponse(id, response.status, await errorBody(response, call.signal), response.headers);
     if (response.status === 401 && credentials !== undefined && !isRetry) {
       credentials.invalidate();
       return send(call, firstToken, true);
     }
-    throw error;
+    throw fleet === undefined ? error : fleet.explain(error, response);
   }
 
   async function errorBody(response: HttpResponse, signal: AbortSignal): Promise<string> {

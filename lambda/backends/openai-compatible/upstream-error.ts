@@ -57,6 +57,10 @@ export function errorFields(value: unknown): ErrorFields | undefined {
   };
 }
 
+/** How OpenAI, vLLM, SGLang, TGI, llama.cpp and Anthropic say that a prompt doesn't fit: only OpenAI has a code for it. */
+const TOO_LONG =
+  /maximum (context|model) length|longer than the model's context|context (length|size|window)|prompt is too long|inputs? (tokens \+|is too long|length)/i;
+
 /** A response that isn't 2xx. The body may be anything: HTML of a proxy, nothing at all. */
 export function errorFromResponse(
   backend: string,
@@ -68,10 +72,11 @@ export function errorFromResponse(
   const retryAfterMs = parseRetryAfter(headers['retry-after-ms'], headers['retry-after']);
   // OpenAI says 429 as well when the account's credit is used up: no waiting helps, and no client is at fault.
   const kind = fields?.code === 'insufficient_quota' ? 'auth' : kindOfStatus(status);
+  const isTooLong = kind === 'invalid-request' && TOO_LONG.test(fields?.message ?? '');
   return new BackendError(backend, kind, fields?.message ?? `HTTP ${status}`, {
     status,
     param: fields?.param ?? null,
-    code: fields?.code ?? null,
+    code: isTooLong ? 'context_length_exceeded' : (fields?.code ?? null),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
 }

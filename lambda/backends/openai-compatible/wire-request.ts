@@ -10,9 +10,15 @@ export interface WireOptions {
 }
 
 /** The request's body as the backend wants it. Parameters that this path doesn't know pass through: engines have many. */
-export function wireRequest(request: ChatCompletionRequest, options: WireOptions, stream: boolean): Buffer {
+export function wireRequest(
+  request: ChatCompletionRequest,
+  options: WireOptions,
+  stream: boolean,
+  /** Fields of the gateway's own. */
+  owned: Readonly<Record<string, unknown>> = {},
+): Buffer {
   const { max_completion_tokens: limit, stream_options: streamOptions, metadata, ...rest } = request;
-  const body: Record<string, unknown> = { ...rest, model: options.model ?? request.model, stream };
+  const body: Record<string, unknown> = { ...rest, model: options.model ?? request.model, stream, ...owned };
   if (limit != null) body[options.maxTokensParameter] = limit;
   // OpenAI refuses metadata for what it doesn't store.
   if (metadata != null && request.store === true) body.metadata = metadata;

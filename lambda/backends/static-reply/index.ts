@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { BackendConfigOf } from '../../serving/config.ts';
+import type { ChatCompletionRequest } from '../../serving/openai.ts';
 import type { Backend, BackendCall, Frame, Usage } from '../backend.ts';
 
 const NO_USAGE: Usage = {
@@ -15,7 +16,10 @@ const WIRE_USAGE = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
  * The last resort: the same text whatever was asked, when no model is there to answer. It takes any request and claims
  * no tokens, for no model read or wrote any.
  */
-export function createStaticReplyBackend(config: BackendConfigOf<'static-reply'>): Backend {
+export const createStaticReplyBackend = ({ id, text }: BackendConfigOf<'static-reply'>): Backend =>
+  createFixedReplies(id, () => text);
+
+export function createFixedReplies(id: string, textFor: (request: ChatCompletionRequest) => string): Backend {
   const envelope = (call: BackendCall, object: string) => ({
     id: `chatcmpl-${randomUUID().replaceAll('-', '')}`,
     object,
@@ -25,7 +29,7 @@ export function createStaticReplyBackend(config: BackendConfigOf<'static-reply'>
 
   async function* frames(call: BackendCall): AsyncGenerator<Frame> {
     const chunk = envelope(call, 'chat.completion.chunk');
-    const delta = { role: 'assistant', content: config.text };
+    const delta = { role: 'assistant', content: textFor(call.request) };
     yield toFrame({ ...chunk, choices: [{ index: 0, delta, logprobs: null, finish_reason: null }] }, { output: true });
     yield toFrame(
       { ...chunk, choices: [{ index: 0, delta: {}, logprobs: null, finish_reason: 'stop' }] },
@@ -35,7 +39,7 @@ export function createStaticReplyBackend(config: BackendConfigOf<'static-reply'>
   }
 
   return {
-    id: config.id,
+    id,
     unsupportedParameter: () => undefined,
     stream: async (call) => ({ frames: frames(call) }),
     complete: async (call) => ({
@@ -45,7 +49,7 @@ export function createStaticReplyBackend(config: BackendConfigOf<'static-reply'>
         choices: [
           {
             index: 0,
-            message: { role: 'assistant', content: config.text, refusal: null },
+            message: { role: 'assistant', content: textFor(call.request), refusal: null },
             logprobs: null,
             finish_reason: 'stop',
           },

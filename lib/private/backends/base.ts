@@ -37,6 +37,9 @@ export function commonConfig(id: string, price: TokenPrice, options: BackendOpti
         options.betweenTokensTimeout ?? Duration.minutes(1),
         Duration.minutes(15),
       ),
+      ...(options.wholeAnswerTimeout && {
+        wholeAnswerMs: deadline('wholeAnswerTimeout', options.wholeAnswerTimeout, Duration.seconds(295)),
+      }),
     },
     ...(options.contextWindow !== undefined && { contextWindow: options.contextWindow }),
     ...(options.maxOutputTokens !== undefined && { maxOutputTokens: options.maxOutputTokens }),

@@ -177,6 +177,7 @@ class OpenAiCompatibleBackend implements IBackend {
         unsupportedParameters: settings.unsupportedParameters ?? [],
         maxTokensParameter: settings.maxTokensParameter ?? MaxTokensParameter.MAX_TOKENS,
         streamUsage: settings.streamUsage ?? true,
+        ...(settings.continueFinalMessage !== undefined && { continueFinalMessage: settings.continueFinalMessage }),
       },
       environment: deploy.environment,
     };

@@ -52,7 +52,7 @@ test.each([
   await chat({ ...HELLO, messages, stream: true });
   await up.stop();
   const sizes = lines.map((line) => Buffer.byteLength(line));
-  expect(sizes).toHaveLength(4);
+  expect(sizes).toHaveLength(5);
   expect(Math.max(...sizes)).toBeGreaterThan(400_000);
   expect(Math.max(...sizes)).toBeLessThan(1_048_576);
 });

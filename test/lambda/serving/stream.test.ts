@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import { STANDARD_POLICY } from '../../../lambda/failover/policy.ts';
 import { LambdaStream } from '../support/lambda-stream.ts';
 import { deploy, HELLO, model, openAiBackend, servingConfig, textOf } from '../support/serving.ts';
 import {
@@ -241,7 +242,10 @@ describe('in mid-stream', () => {
   test.each(dying)('%s: an error event, then [DONE], and never a broken event', async (_, answer, kind) => {
     const up = await upstream(answer);
     const deadlines = { connectMs: 500, firstTokenMs: 500, betweenTokensMs: 150 };
-    const { chat, requestLog, log } = deploy(servingConfig([model([openAiBackend(up.url, { deadlines })])]));
+    const fallback = { ...STANDARD_POLICY, resume: false };
+    const { chat, requestLog, log } = deploy(
+      servingConfig([model([openAiBackend(up.url, { deadlines })], { fallback })]),
+    );
     const { status, events } = await chat(STREAM);
     expect(status).toBe(200);
     expect(textOf(events)).toBe('half');

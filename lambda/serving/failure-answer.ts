@@ -2,10 +2,6 @@ import type { BackendError, BackendErrorKind } from '../backends/backend.ts';
 import { ApiError } from './errors.ts';
 import { redact } from './redact.ts';
 
-/** Whether the next backend is asked after this one failed. The mechanism is `dispatch`; the choice stands here. */
-export const failsOver = ({ kind, elsewhere }: BackendError): boolean =>
-  kind === 'invalid-request' ? elsewhere : kind !== 'aborted';
-
 /** The answer when every backend failed, the most telling reason first: what a client can act upon. */
 const ANSWERS: ReadonlyArray<readonly [BackendErrorKind, status: number, message: string, code: string]> = [
   ['throttled', 429, 'The model is receiving too many requests at the moment; try again later.', 'backend_throttled'],

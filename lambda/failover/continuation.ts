@@ -1,0 +1,62 @@
+import type { Frame } from '../backends/backend.ts';
+import type { BackendConfig } from '../serving/config.ts';
+import type { ChatCompletionRequest, ChatMessage } from '../serving/openai.ts';
+import { deltaOf } from './frame-delta.ts';
+
+/** The part of an answer that the client has. */
+export interface Partial {
+  readonly text: string;
+  /** A tool call has begun: its arguments can't be continued by another model. */
+  readonly callsTools: boolean;
+}
+
+export function partialOf(sent: readonly Frame[]): Partial {
+  const deltas = sent.map(deltaOf);
+  return { text: deltas.map(({ content }) => content).join(''), callsTools: deltas.some((delta) => delta.callsTools) };
+}
+
+/**
+ * Whether an answer to this request could be continued by another model at all: one text, of which the client needs no
+ * more than the text. A grammar for JSON begins anew with each request, and log probabilities have no seam.
+ */
+export function isContinuable(request: ChatCompletionRequest): boolean {
+  const format = request.response_format?.type ?? 'text';
+  return (request.n ?? 1) === 1 && request.logprobs !== true && format === 'text';
+}
+
+/** Engines that go on with the last message themselves neither repeat nor comment anything. */
+export const continuesItself = (config: BackendConfig): boolean =>
+  config.kind === 'openai-compatible' && config.continueFinalMessage === true;
+
+const INSTRUCTION =
+  'Your last message was cut off by a technical fault. Continue it from exactly where it stopped, in the same ' +
+  'language and format. Do not repeat any of it, do not comment on this, and begin with the very next character.';
+
+/** As in `serving/estimate.ts`. */
+const CHARACTERS_PER_TOKEN = 4;
+
+/** The request that makes this backend go on with what the client has. */
+export function continuation(
+  request: ChatCompletionRequest,
+  text: string,
+  config: BackendConfig,
+): ChatCompletionRequest {
+  if (text === '') return request;
+  const limit = request.max_completion_tokens;
+  const rest =
+    limit == null ? {} : { max_completion_tokens: Math.max(1, limit - Math.ceil(text.length / CHARACTERS_PER_TOKEN)) };
+  const messages = withAnswer(request.messages, text);
+  if (continuesItself(config)) {
+    return { ...request, ...rest, messages, continue_final_message: true, add_generation_prompt: false };
+  }
+  return { ...request, ...rest, messages: [...messages, { role: 'user', content: INSTRUCTION }] };
+}
+
+/** A client may have begun the answer itself. */
+function withAnswer(messages: readonly ChatMessage[], text: string): readonly ChatMessage[] {
+  const last = messages.at(-1);
+  if (last?.role !== 'assistant' || typeof last.content !== 'string') {
+    return [...messages, { role: 'assistant', content: text }];
+  }
+  return [...messages.slice(0, -1), { ...last, content: last.content + text }];
+}

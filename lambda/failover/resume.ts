@@ -1,0 +1,77 @@
+import type { BackendError, Frame } from '../backends/backend.ts';
+import type { Candidate } from '../serving/route.ts';
+import type { Attempt } from './attempt.ts';
+import { continuation, continuesItself, isContinuable, partialOf } from './continuation.ts';
+import { type Answered, dispatch } from './dispatch.ts';
+import { isStandIn } from './plan.ts';
+import type { Session } from './session.ts';
+import { splice } from './splice.ts';
+import { discard, type StartedStream, startStream } from './start-stream.ts';
+import { verdictOn } from './verdict.ts';
+
+/** A stream that breaks off again and again isn't worth more of the client's time. */
+const MAX_RESUMPTIONS = 3;
+/** Longer answers aren't kept in memory for the case that they break off. */
+export const MAX_SENT_BYTES = 1024 * 1024;
+
+/** Whether it makes sense to remember what of an answer was sent. */
+export const mayResume = ({ options }: Session): boolean => options.policy.resume && isContinuable(options.request);
+
+/**
+ * Goes on with a stream that broke off after its first token: another backend is given what the client has, and what it
+ * says next is spliced on.
+ *
+ * @param sent what the client has; `undefined` when it wasn't kept
+ * @throws BackendError, the first failure, when nothing can go on with it
+ */
+export async function resume(
+  session: Session,
+  broken: Attempt,
+  error: unknown,
+  sent: readonly Frame[] | undefined,
+): Promise<Answered<StartedStream>> {
+  const failure = session.failed(broken, error);
+  const { request, signal } = session.options;
+  if (signal.aborted) throw failure;
+  // Only what follows an answer is missing: its usage, or the end of the stream.
+  if (broken.finishReason !== undefined && (request.n ?? 1) === 1) return { attempt: broken, answer: ended() };
+  const partial = sent && partialOf(sent);
+  const [sample] = sent ?? [];
+  if (partial === undefined || sample === undefined || partial.callsTools || !mayResume(session)) throw failure;
+  const order = resumersOf(session, broken, failure);
+  if (order.length === 0) throw failure;
+  const { text } = partial;
+  try {
+    return await dispatch(
+      session,
+      {
+        ask: async (attempt, others) => {
+          const { config } = attempt.candidate;
+          const next = continuation(session.options.requestFor(attempt.candidate), text, config);
+          const started = await startStream(session, attempt, others, next);
+          return splice(started, { sample, text, mayRepeat: !continuesItself(config) });
+        },
+        discard,
+      },
+      { order, lastResort: [], reason: 'resume' },
+    );
+  } catch {
+    throw failure;
+  }
+}
+
+/** Backends that haven't failed this request; the one that broke off itself when there is no other, as a retry. */
+function resumersOf(session: Session, broken: Attempt, failure: BackendError): readonly Candidate[] {
+  const { plan, policy } = session.options;
+  const resumptions = session.attempts.filter(({ reason }) => reason === 'resume').length;
+  if (resumptions >= MAX_RESUMPTIONS || verdictOn(failure, policy) !== 'next') return [];
+  const failed = new Set(session.attempts.filter((each) => each.failure !== undefined).map((each) => each.backend));
+  const others = plan.order.filter(({ config }) => !isStandIn(config) && !failed.has(config.id));
+  if (others.length > 0) return others;
+  return session.mayRepeat() ? [broken.candidate] : [];
+}
+
+const ended = (): StartedStream => ({
+  opening: [],
+  rest: { next: () => Promise.resolve({ value: undefined, done: true }) },
+});

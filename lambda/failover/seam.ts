@@ -1,0 +1,44 @@
+/** How much of what the client has is compared with what comes next. */
+const MAX_OVERLAP = 200;
+/** Shorter ones are chance: many sentences go on with the word that another one ended with. */
+const MIN_OVERLAP = 8;
+
+/**
+ * Takes out what a model says again when it is asked to go on with an answer. Holds text back only as long as it could
+ * still be a repetition.
+ */
+export class Seam {
+  readonly #tail: string;
+  #held = '';
+  #isOpen = true;
+
+  constructor(before: string) {
+    this.#tail = before.slice(-MAX_OVERLAP);
+  }
+
+  /** @returns what is new, as far as that is known */
+  push(text: string): string {
+    if (!this.#isOpen) return text;
+    this.#held += text;
+    const mayGrow = this.#held.length < this.#tail.length && this.#tail.includes(this.#held);
+    return mayGrow ? '' : this.end();
+  }
+
+  /** Nothing more comes. */
+  end(): string {
+    if (!this.#isOpen) return '';
+    this.#isOpen = false;
+    return this.#held.slice(overlap(this.#tail, this.#held));
+  }
+}
+
+/** Length of the longest beginning of `text` that `tail` ends with. */
+function overlap(tail: string, text: string): number {
+  // A word that broke off in the middle is often begun anew.
+  const fragment = /[\p{L}\p{N}_]{2,}$/u.exec(tail)?.[0].length ?? Number.POSITIVE_INFINITY;
+  for (let length = Math.min(tail.length, text.length); length > 0; length--) {
+    if (length < MIN_OVERLAP && length !== fragment) continue;
+    if (tail.endsWith(text.slice(0, length))) return length;
+  }
+  return 0;
+}

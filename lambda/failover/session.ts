@@ -1,0 +1,91 @@
+import type { FallbackConfig } from '../../lib/private/serving-config.ts';
+import type { BackendCall, BackendError } from '../backends/backend.ts';
+import type { ChatCompletionRequest } from '../serving/openai.ts';
+import type { Candidate } from '../serving/route.ts';
+import { Attempt, type AttemptReason } from './attempt.ts';
+import type { Health } from './health.ts';
+import type { Plan } from './plan.ts';
+
+export interface SessionOptions {
+  readonly requestId: string;
+  readonly attribution: Readonly<Record<string, string>>;
+  /** Of the tier, for fleets that serve some requests before others. */
+  readonly priority?: number;
+  /** The client's own id of the conversation, for backends that keep one in one place. */
+  readonly session?: string;
+  readonly model: string;
+  readonly request: ChatCompletionRequest;
+  readonly plan: Plan;
+  readonly policy: FallbackConfig;
+  readonly health: Health;
+  /** Aborted when the request's time is up or nobody waits any more. */
+  readonly signal: AbortSignal;
+  /** Milliseconds until then. */
+  leftMs(): number;
+  /** The request as this backend gets it. */
+  requestFor(candidate: Candidate): ChatCompletionRequest;
+}
+
+/** One request's dealings with its backends: every attempt is made, and remembered, here. */
+export class Session {
+  readonly options: SessionOptions;
+  readonly attempts: Attempt[] = [];
+
+  constructor(options: SessionOptions) {
+    this.options = options;
+    options.health.budgetOf(options.model).deposit(options.policy.retryBudget);
+  }
+
+  begin(candidate: Candidate, reason: AttemptReason): Attempt {
+    const attempt = new Attempt(candidate, reason, this.options.signal);
+    this.attempts.push(attempt);
+    this.options.health.begin(attempt.backend);
+    return attempt;
+  }
+
+  callOf(attempt: Attempt, request?: ChatCompletionRequest): BackendCall {
+    return {
+      requestId: this.options.requestId,
+      request: request ?? this.options.requestFor(attempt.candidate),
+      attribution: this.options.attribution,
+      ...(this.options.priority === undefined ? {} : { priority: this.options.priority }),
+      ...(this.options.session === undefined ? {} : { session: this.options.session }),
+      signal: attempt.signal,
+    };
+  }
+
+  succeeded(attempt: Attempt): void {
+    const { health, model, policy } = this.options;
+    const ms = attempt.firstTokenMs ?? attempt.elapsedMs;
+    if (attempt.firstTokenMs !== undefined) health.latencyOf(model).add(ms);
+    attempt.openedBreaker = health.succeeded(attempt.backend, attempt.firstTokenMs ?? 0, policy);
+  }
+
+  failed(attempt: Attempt, error: unknown): BackendError {
+    const failure = attempt.failed(error);
+    attempt.openedBreaker = this.options.health.failed(attempt.backend, failure, this.options.policy);
+    return failure;
+  }
+
+  abandon(attempt: Attempt): void {
+    attempt.abandon();
+    this.options.health.abandoned(attempt.backend);
+  }
+
+  /** Retries and hedges beyond a share of the requests aren't made. */
+  mayRepeat(): boolean {
+    return this.options.health.budgetOf(this.options.model).take();
+  }
+
+  get failures(): readonly BackendError[] {
+    return this.attempts.flatMap(({ failure }) => failure ?? []);
+  }
+
+  /** How many backends the request passed over, failed or known to be down, before `backend` answered it. */
+  fallbacksBefore(backend: string): number {
+    const passed = new Set(this.attempts.filter(({ failure }) => failure !== undefined).map((each) => each.backend));
+    for (const { config } of this.options.plan.skipped) passed.add(config.id);
+    passed.delete(backend);
+    return passed.size;
+  }
+}

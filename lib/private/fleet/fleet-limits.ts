@@ -1,0 +1,75 @@
+import { Duration } from 'aws-cdk-lib';
+import type { IMetric } from 'aws-cdk-lib/aws-cloudwatch';
+import type { FleetScaling, FleetSchedule } from '../../fleet/fleet-scaling';
+import { requireDuration, requireInteger, requireNumber } from '../validation';
+
+/** A fleet's scaling with its defaults filled in. */
+export interface FleetLimits {
+  readonly minTasks: number;
+  readonly maxTasks: number;
+  readonly targetRequestsPerTask: number;
+  readonly waitingThreshold: number;
+  readonly idleMinutes: number;
+  readonly sleeps: boolean;
+  readonly scalesOnLoad: boolean;
+  readonly wakeMetrics: readonly IMetric[];
+  readonly schedules: readonly FleetSchedule[];
+}
+
+export function fleetLimits(scaling: FleetScaling, hasMetrics: boolean): FleetLimits {
+  requireInteger('minTasks', scaling.minTasks, 0);
+  requireInteger('maxTasks', scaling.maxTasks, 1);
+  requireNumber('targetRequestsPerTask', scaling.targetRequestsPerTask, 0.1);
+  requireNumber('waitingThreshold', scaling.waitingThreshold, 0.1);
+  const minTasks = scaling.minTasks ?? 1;
+  const maxTasks = scaling.maxTasks ?? Math.max(1, minTasks);
+  requireOrder('maxTasks', maxTasks, minTasks);
+  for (const [index, schedule] of (scaling.schedules ?? []).entries()) {
+    requireInteger(`schedules[${index}].minTasks`, schedule.minTasks, 0);
+    requireInteger(`schedules[${index}].maxTasks`, schedule.maxTasks, 0);
+    requireOrder(`schedules[${index}].maxTasks`, schedule.maxTasks, schedule.minTasks);
+  }
+  const sleeps = minTasks === 0;
+  for (const prop of ['idleTimeout', 'wakeMetrics'] as const) {
+    if (scaling[prop] !== undefined && !sleeps) throw new Error(`${prop} needs minTasks: 0: other fleets don't sleep`);
+  }
+  const most = Math.max(maxTasks, ...(scaling.schedules ?? []).map((schedule) => schedule.maxTasks));
+  const scalesOnLoad = most > 1 && hasMetrics;
+  if (!hasMetrics) {
+    for (const prop of ['targetRequestsPerTask', 'waitingThreshold'] as const) {
+      if (scaling[prop] !== undefined) {
+        throw new Error(
+          `${prop} needs an engine whose metrics are known: pass metrics to ServingEngine.openAiCompatible`,
+        );
+      }
+    }
+  }
+  const idle = requireDuration(
+    'idleTimeout',
+    scaling.idleTimeout ?? Duration.minutes(15),
+    // The longest that a request may take: its metric comes when it ends.
+    Duration.minutes(15),
+    // The longest that an alarm of one-minute periods may look back.
+    Duration.days(1),
+  );
+  return {
+    minTasks,
+    maxTasks,
+    targetRequestsPerTask: scaling.targetRequestsPerTask ?? 16,
+    waitingThreshold: scaling.waitingThreshold ?? 5,
+    idleMinutes: Math.ceil(idle / 60_000),
+    sleeps,
+    scalesOnLoad,
+    wakeMetrics: scaling.wakeMetrics ?? [],
+    schedules: scaling.schedules ?? [],
+  };
+}
+
+/** Of all times: what capacity has to be there for. */
+export function mostTasks({ maxTasks, schedules }: FleetLimits): number {
+  return Math.max(maxTasks, ...schedules.map((schedule) => schedule.maxTasks));
+}
+
+function requireOrder(prop: string, max: number, min: number): void {
+  if (max < min) throw new Error(`${prop} (${max}) must not be less than minTasks (${min})`);
+}

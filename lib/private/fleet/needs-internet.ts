@@ -1,0 +1,33 @@
+import { AssetImage, type ContainerImage, EcrImage } from 'aws-cdk-lib/aws-ecs';
+import type { IModelWeights } from '../../fleet/model-weights';
+import type { IServingEngine } from '../../fleet/serving-engine';
+import type { EngineBinding, WeightsBinding } from './engine-binding';
+
+/** What of a fleet is fetched from outside AWS, in words; undefined when nothing is. */
+export function internetNeed(
+  engine: EngineBinding,
+  weights: WeightsBinding,
+  images: { readonly agentImage?: ContainerImage; readonly copyImage?: ContainerImage },
+): string | undefined {
+  if (weights.source.type === 'hugging-face') return 'weights of Hugging Face';
+  if (engine.publicImage) return "the engine's image of a public registry";
+  if (engine.metrics !== undefined && isPublic(images.agentImage)) return "the agent's image of a public registry";
+  if (engine.copyWeights && isPublic(images.copyImage)) return "the copier's image of a public registry";
+  return undefined;
+}
+
+function isPublic(image: ContainerImage | undefined): boolean {
+  return !(image instanceof EcrImage || image instanceof AssetImage);
+}
+
+/** The same before there is a fleet. */
+export function needsInternet(props: {
+  readonly engine: IServingEngine;
+  readonly weights: IModelWeights;
+  readonly agentImage?: ContainerImage;
+  readonly copyImage?: ContainerImage;
+}): boolean {
+  const weights = props.weights._bind();
+  const engine = props.engine._bind({ weights: weights.source, servedName: '', cacheFolder: '', keepAliveSeconds: 0 });
+  return internetNeed(engine, weights, props) !== undefined;
+}

@@ -1,0 +1,137 @@
+import { describe, expect, test } from 'vitest';
+import { BackendError } from '../../../lambda/backends/backend.ts';
+import { backoffMs } from '../../../lambda/failover/backoff.ts';
+import { Breaker } from '../../../lambda/failover/breaker.ts';
+import { Health, type SharedBreakers } from '../../../lambda/failover/health.ts';
+import { RecentLatency } from '../../../lambda/failover/latency.ts';
+import { STANDARD_POLICY } from '../../../lambda/failover/policy.ts';
+
+const CONFIG = {
+  windowMs: 10_000,
+  minimumCalls: 10,
+  failureRate: 0.5,
+  consecutiveFailures: 100,
+  openMs: 1000,
+  maxOpenMs: 3000,
+  skipMs: 0,
+};
+const DOWN = new BackendError('b', 'server', 'x');
+
+describe('a breaker', () => {
+  test('opens at a share of failures in its window', () => {
+    const breaker = new Breaker();
+    for (let call = 0; call < 9; call += 1) {
+      if (call % 2 === 0) breaker.failed(1000, CONFIG);
+      else breaker.succeeded(1000, CONFIG);
+    }
+    expect(breaker.admits(1000)).toBe(true);
+    expect(breaker.failed(1000, CONFIG)).toBe(true);
+    expect(breaker.admits(1000)).toBe(false);
+    expect(breaker.admits(2000)).toBe(true);
+  });
+
+  test('forgets what left the window', () => {
+    const breaker = new Breaker();
+    for (let call = 0; call < 9; call += 1) breaker.failed(1000, CONFIG);
+    expect(breaker.failed(1000 + 2 * CONFIG.windowMs, CONFIG)).toBe(false);
+  });
+
+  test('admits one probe at a time, and opens for twice as long up to the longest', () => {
+    const breaker = new Breaker();
+    const config = { ...CONFIG, consecutiveFailures: 1 };
+    let now = 0;
+    for (const openMs of [1000, 2000, 3000, 3000]) {
+      breaker.begin(now);
+      breaker.failed(now, config);
+      expect(breaker.opensAgainAt - now).toBe(openMs);
+      now = breaker.opensAgainAt;
+      expect(breaker.admits(now)).toBe(true);
+    }
+    breaker.begin(now);
+    expect(breaker.admits(now)).toBe(false);
+    breaker.abandoned();
+    expect(breaker.admits(now)).toBe(true);
+    expect(breaker.succeeded(now, config)).toBe(true);
+    breaker.begin(now);
+    expect(breaker.admits(now)).toBe(true);
+  });
+});
+
+describe('processes that share what they know', () => {
+  const policy = { ...STANDARD_POLICY };
+  function store(): SharedBreakers & { readonly open: Map<string, number> } {
+    const open = new Map<string, number>();
+    return {
+      open,
+      read: async () => open,
+      write: async (backend, until) => {
+        open.set(backend, until);
+      },
+    };
+  }
+
+  test('learn of an outage and of its end from each other', async () => {
+    let now = 100_000;
+    const shared = store();
+    const [one, two] = [new Health(shared, () => now), new Health(shared, () => now)];
+    for (let call = 0; call < 3; call += 1) one.failed('b', DOWN, policy);
+    await two.refresh('chat', ['b']);
+    expect(two.admits('b')).toBe(false);
+    now += 6000;
+    expect(two.admits('b')).toBe(true);
+    one.begin('b');
+    one.succeeded('b', 10, policy);
+    expect(shared.open.get('b')).toBe(0);
+  });
+
+  test('do without the store when it is down or late', async () => {
+    const down: SharedBreakers = {
+      read: () => Promise.reject(new Error('down')),
+      write: () => Promise.reject(new Error('down')),
+    };
+    const late: SharedBreakers = { read: () => new Promise(() => {}), write: async () => {} };
+    for (const shared of [down, late]) {
+      const health = new Health(shared);
+      const start = performance.now();
+      await health.refresh('chat', ['b']);
+      expect(performance.now() - start).toBeLessThan(500);
+      for (let call = 0; call < 3; call += 1) health.failed('b', DOWN, policy);
+      expect(health.admits('b')).toBe(false);
+    }
+  });
+});
+
+test("what says nothing about a backend doesn't open its breaker", () => {
+  const health = new Health();
+  for (const kind of ['invalid-request', 'aborted', 'low-quality'] as const) {
+    for (let call = 0; call < 5; call += 1) health.failed('b', new BackendError('b', kind, 'x'), STANDARD_POLICY);
+  }
+  expect(health.admits('b')).toBe(true);
+});
+
+describe('the wait before a retry', () => {
+  const at = (random: number, failures: BackendError[], retry = 0, leftMs = 60_000) =>
+    backoffMs(failures, retry, STANDARD_POLICY, leftMs, () => random);
+
+  test('is anything up to a bound that doubles', () => {
+    expect([at(0, [DOWN]), at(0.5, [DOWN]), at(1, [DOWN]), at(1, [DOWN], 2), at(1, [DOWN], 10)]).toEqual([
+      0, 100, 200, 800, 5000,
+    ]);
+  });
+
+  test('is never shorter than Retry-After, and none when that or the rest of the time is too long for it', () => {
+    const asks = (retryAfterMs: number) => new BackendError('b', 'throttled', 'x', { retryAfterMs });
+    expect(at(0.5, [asks(1500)])).toBe(1600);
+    expect(at(0.5, [asks(1500), asks(30_000)])).toBe(1600);
+    expect(at(0.5, [asks(30_000)])).toBeUndefined();
+    expect(at(0.5, [asks(1500)], 0, 1000)).toBeUndefined();
+  });
+});
+
+test('the 95th percentile of recent times needs some, and follows them', () => {
+  const latency = new RecentLatency();
+  for (let index = 0; index < 9; index += 1) latency.add(100);
+  expect(latency.p95).toBeUndefined();
+  for (let index = 0; index < 200; index += 1) latency.add(500);
+  expect(latency.p95).toBe(500);
+});

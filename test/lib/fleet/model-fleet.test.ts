@@ -1,0 +1,516 @@
+import { Duration } from 'aws-cdk-lib';
+import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
+import { Schedule } from 'aws-cdk-lib/aws-applicationautoscaling';
+import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
+import { InstanceType } from 'aws-cdk-lib/aws-ec2';
+import { ContainerImage } from 'aws-cdk-lib/aws-ecs';
+import { describe, expect, test } from 'vitest';
+import {
+  Backend,
+  GatewayCompute,
+  GpuCapacity,
+  Model,
+  type ModelFleetProps,
+  ModelWeights,
+  ServingEngine,
+  ServingVpc,
+  Tier,
+  TokenPrice,
+} from '../../../lib';
+import { newStack, statements, synthesize } from '../fixture.ts';
+import { fleetIn, fleetTemplate, L40S } from './fixture.ts';
+
+describe('the load balancer', () => {
+  const { template } = fleetTemplate();
+
+  test('is internal, and lets three paths through', () => {
+    template.hasResourceProperties('AWS::ElasticLoadBalancingV2::LoadBalancer', { Scheme: 'internal' });
+    template.hasResourceProperties('AWS::ElasticLoadBalancingV2::Listener', {
+      DefaultActions: [
+        { Type: 'fixed-response', FixedResponseConfig: { StatusCode: '404', ContentType: 'application/json' } },
+      ],
+    });
+    template.resourceCountIs('AWS::ElasticLoadBalancingV2::ListenerRule', 1);
+    template.hasResourceProperties('AWS::ElasticLoadBalancingV2::ListenerRule', {
+      Conditions: [
+        {
+          Field: 'path-pattern',
+          PathPatternConfig: { Values: ['/v1/chat/completions', '/v1/completions', '/v1/models'] },
+        },
+      ],
+    });
+  });
+
+  test('gives a request to the task with least to do, a conversation to the one that knows it', () => {
+    template.hasResourceProperties('AWS::ElasticLoadBalancingV2::TargetGroup', {
+      TargetType: 'ip',
+      TargetGroupAttributes: Match.arrayWith([
+        { Key: 'deregistration_delay.timeout_seconds', Value: '900' },
+        { Key: 'stickiness.enabled', Value: 'true' },
+        { Key: 'stickiness.type', Value: 'lb_cookie' },
+        { Key: 'stickiness.lb_cookie.duration_seconds', Value: '3600' },
+        { Key: 'load_balancing.algorithm.type', Value: 'least_outstanding_requests' },
+      ]),
+    });
+  });
+
+  test('lets nobody in before there is a gateway', () => {
+    const ingress = Object.values(template.findResources('AWS::EC2::SecurityGroup')).flatMap(
+      ({ Properties }) => Properties.SecurityGroupIngress ?? [],
+    );
+    expect(ingress).toEqual([]);
+    // From the load balancer to the tasks.
+    template.resourceCountIs('AWS::EC2::SecurityGroupIngress', 1);
+    template.hasResourceProperties('AWS::EC2::SecurityGroupIngress', { FromPort: 8000, ToPort: 8000 });
+  });
+});
+
+describe('the service', () => {
+  test('rolls back what fails, gives weights their time, and has its fixed number of tasks', () => {
+    const { template } = fleetTemplate();
+    template.hasResourceProperties('AWS::ECS::Service', {
+      DesiredCount: 1,
+      HealthCheckGracePeriodSeconds: 1200,
+      DeploymentConfiguration: {
+        DeploymentCircuitBreaker: { Enable: true, Rollback: true },
+        MinimumHealthyPercent: 100,
+        MaximumPercent: 200,
+      },
+    });
+    template.resourceCountIs('AWS::ApplicationAutoScaling::ScalableTarget', 0);
+  });
+
+  test('leaves the number of tasks to scaling, which a deployment would set back', () => {
+    const { template } = fleetTemplate({ scaling: { minTasks: 1, maxTasks: 2 } });
+    template.hasResourceProperties('AWS::ECS::Service', { DesiredCount: Match.absent() });
+    template.resourceCountIs('AWS::ApplicationAutoScaling::ScalableTarget', 1);
+  });
+
+  test('comes when the cluster knows its capacity provider', () => {
+    const [service] = Object.values(fleetTemplate().template.findResources('AWS::ECS::Service'));
+    const { template } = fleetTemplate();
+    const [association] = Object.keys(template.findResources('AWS::ECS::ClusterCapacityProviderAssociations'));
+    expect(service?.DependsOn).toContain(association);
+  });
+
+  test('may replace tasks one after the other on a fixed number of GPUs', () => {
+    const { template } = fleetTemplate({
+      minHealthyPercent: 0,
+      maxHealthyPercent: 100,
+      scaling: { minTasks: 2, maxTasks: 3 },
+    });
+    template.hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', { MinSize: '0', MaxSize: '3' });
+  });
+
+  test('ends a task in order: engine, then ECS, then load balancer', () => {
+    const { engine } = fleetTemplate({
+      engine: ServingEngine.vllm({ shutdownTimeout: Duration.seconds(40) }),
+      stopTimeout: Duration.seconds(60),
+      deregistrationDelay: Duration.seconds(90),
+    });
+    expect(engine.Command).toEqual(expect.arrayContaining(['--shutdown-timeout', '40']));
+    expect(engine.StopTimeout).toBe(60);
+  });
+});
+
+describe('capacity', () => {
+  test('is an Auto Scaling group with a launch template, IMDSv2 and an encrypted disk', () => {
+    const { template } = fleetTemplate({ scaling: { maxTasks: 3 } });
+    template.resourceCountIs('AWS::AutoScaling::LaunchConfiguration', 0);
+    template.hasResourceProperties('AWS::EC2::LaunchTemplate', {
+      LaunchTemplateData: {
+        MetadataOptions: { HttpTokens: 'required', HttpPutResponseHopLimit: 1 },
+        BlockDeviceMappings: [{ Ebs: { Encrypted: true, VolumeSize: 200, VolumeType: 'gp3' } }],
+      },
+    });
+    template.hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', {
+      MinSize: '0',
+      MaxSize: '6',
+      NewInstancesProtectedFromScaleIn: true,
+      MixedInstancesPolicy: { InstancesDistribution: { OnDemandPercentageAboveBaseCapacity: 100 } },
+    });
+    template.hasResourceProperties('AWS::ECS::CapacityProvider', {
+      AutoScalingGroupProvider: { ManagedDraining: 'ENABLED', ManagedTerminationProtection: 'ENABLED' },
+    });
+  });
+
+  test('may be Spot, drained when it is taken back', () => {
+    const capacity = GpuCapacity.ec2({
+      instanceTypes: [L40S, new InstanceType('g5.xlarge')],
+      spot: true,
+      onDemandBase: 1,
+    });
+    const { template } = fleetTemplate({ capacity });
+    template.hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', {
+      CapacityRebalance: true,
+      MixedInstancesPolicy: {
+        InstancesDistribution: {
+          OnDemandBaseCapacity: 1,
+          OnDemandPercentageAboveBaseCapacity: 0,
+          SpotAllocationStrategy: 'price-capacity-optimized',
+        },
+        LaunchTemplate: { Overrides: [{ InstanceType: 'g6e.xlarge' }, { InstanceType: 'g5.xlarge' }] },
+      },
+    });
+    expect(JSON.stringify(template.findResources('AWS::EC2::LaunchTemplate'))).toContain(
+      'ECS_ENABLE_SPOT_INSTANCE_DRAINING=true',
+    );
+  });
+
+  test('has as many instances as tasks need that share them', () => {
+    const capacity = GpuCapacity.ec2({ instanceTypes: [new InstanceType('g6e.12xlarge')] });
+    const { template, fleet } = fleetTemplate({ capacity, scaling: { maxTasks: 6 } });
+    template.hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', { MaxSize: '3' });
+    expect(Backend.fleet(fleet).price.inputUsd).toBeCloseTo(10.49264 / 4, 4);
+  });
+
+  test('may be instances that ECS manages', () => {
+    const { template, task } = fleetTemplate({ capacity: GpuCapacity.managedInstances({ instanceTypes: [L40S] }) });
+    template.resourceCountIs('AWS::AutoScaling::AutoScalingGroup', 0);
+    template.hasResourceProperties('AWS::ECS::CapacityProvider', {
+      ManagedInstancesProvider: {
+        InstanceLaunchTemplate: { InstanceRequirements: { AllowedInstanceTypes: ['g6e.xlarge'] } },
+      },
+    });
+    expect(task).toMatchObject({ RequiresCompatibilities: ['MANAGED_INSTANCES'], Volumes: [{ Name: 'cache' }] });
+    expect(task?.Volumes[0].Host).toBeUndefined();
+  });
+});
+
+describe('scaling', () => {
+  const { template } = fleetTemplate({ scaling: { minTasks: 0, maxTasks: 4, idleTimeout: Duration.minutes(30) } });
+  const policy = (props: object) => template.hasResourceProperties('AWS::ApplicationAutoScaling::ScalingPolicy', props);
+
+  test('aims at a number of requests on a task, and leaves the last task to the idle time', () => {
+    policy({
+      PolicyType: 'TargetTrackingScaling',
+      TargetTrackingScalingPolicyConfiguration: {
+        TargetValue: 16,
+        CustomizedMetricSpecification: {
+          Metrics: Match.arrayWith([
+            Match.objectLike({ Expression: 'IF(running + waiting > 0.01, running + waiting, 0.01)', ReturnData: true }),
+            Match.objectLike({
+              Id: 'running',
+              MetricStat: {
+                Metric: {
+                  MetricName: 'vllm:num_requests_running',
+                  Namespace: 'LlmServing/Test-Chat',
+                  Dimensions: [{ Name: 'fleet', Value: 'chat' }],
+                },
+                Stat: 'Average',
+              },
+            }),
+          ]),
+        },
+      },
+    });
+  });
+
+  test('steps up on a queue', () => {
+    policy({
+      StepScalingPolicyConfiguration: {
+        AdjustmentType: 'ChangeInCapacity',
+        StepAdjustments: [
+          { MetricIntervalLowerBound: 0, MetricIntervalUpperBound: 15, ScalingAdjustment: 1 },
+          { MetricIntervalLowerBound: 15, ScalingAdjustment: 2 },
+        ],
+      },
+    });
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      MetricName: 'vllm:num_requests_waiting',
+      Threshold: 5,
+      Period: 60,
+    });
+  });
+
+  test('wakes with one task when a request found none, and waits until it has started', () => {
+    policy({ StepScalingPolicyConfiguration: { AdjustmentType: 'ChangeInCapacity', Cooldown: 1200 } });
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      MetricName: 'Unserved',
+      Dimensions: [{ Name: 'fleet', Value: 'chat' }],
+      ComparisonOperator: 'GreaterThanOrEqualToThreshold',
+      Threshold: 1,
+      Period: 60,
+      EvaluationPeriods: 1,
+      TreatMissingData: 'notBreaching',
+    });
+  });
+
+  test('sleeps when nobody has asked for the idle time', () => {
+    policy({
+      StepScalingPolicyConfiguration: {
+        AdjustmentType: 'ExactCapacity',
+        StepAdjustments: [{ MetricIntervalUpperBound: 0, ScalingAdjustment: 0 }],
+      },
+    });
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      MetricName: 'Demand',
+      ComparisonOperator: 'LessThanOrEqualToThreshold',
+      Threshold: 0,
+      Period: 60,
+      EvaluationPeriods: 30,
+      TreatMissingData: 'breaching',
+    });
+    template.hasResourceProperties('AWS::ApplicationAutoScaling::ScalableTarget', { MinCapacity: 0, MaxCapacity: 4 });
+  });
+
+  test('wakes for a queue too, which keeps it awake', () => {
+    const depth = new Metric({ namespace: 'AWS/SQS', metricName: 'Depth', period: Duration.minutes(1) });
+    const waking = fleetTemplate({ scaling: { minTasks: 0, wakeMetrics: [depth] } }).template;
+    waking.hasResourceProperties('AWS::CloudWatch::Alarm', { MetricName: 'Depth', Threshold: 1 });
+    waking.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      TreatMissingData: 'breaching',
+      Metrics: Match.arrayWith([Match.objectLike({ Expression: 'FILL(m0, 0) + FILL(m1, 0)' })]),
+    });
+  });
+
+  test('keeps to other limits at other times', () => {
+    const at = Schedule.cron({ hour: '20', minute: '0' });
+    const { template: nights } = fleetTemplate({
+      scaling: { maxTasks: 2, schedules: [{ schedule: at, minTasks: 0, maxTasks: 3 }] },
+    });
+    nights.hasResourceProperties('AWS::ApplicationAutoScaling::ScalableTarget', {
+      ScheduledActions: [{ Schedule: 'cron(0 20 * * ? *)', ScalableTargetAction: { MinCapacity: 0, MaxCapacity: 3 } }],
+    });
+    nights.hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', { MaxSize: '6' });
+  });
+});
+
+describe('as a backend', () => {
+  const price = TokenPrice.perMillion({ inputUsd: 1, outputUsd: 2 });
+
+  function served(props: Partial<ModelFleetProps> = {}) {
+    return synthesize({}, (stack) => {
+      const fleet = fleetIn(stack, props);
+      return {
+        compute: GatewayCompute.lambda({ vpc: fleet.vpc, provisionedConcurrency: 1 }),
+        models: [new Model(stack, 'Model', { modelName: 'm', backends: [Backend.fleet(fleet)] })],
+        tiers: [new Tier(stack, 'Gold', { priority: 10 }), new Tier(stack, 'Silver')],
+      };
+    });
+  }
+
+  test('is steered by its gateway, with its key and a price made of its hours', () => {
+    const { config, environment, template } = served();
+    expect(config.models[0]?.backends).toEqual([
+      {
+        kind: 'openai-compatible',
+        id: 'fleet-chat',
+        price: { input: 1.861, output: 1.861, cachedInput: 1.861, cacheWrite: 1.861 },
+        deadlines: { connectMs: 3000, firstTokenMs: 120_000, betweenTokensMs: 60_000 },
+        contextWindow: 8192,
+        baseUrl: { env: 'LLM_FLEET_CHAT_URL' },
+        model: 'Qwen/Qwen3-8B',
+        auth: { type: 'secret', secretArn: { env: 'LLM_FLEET_CHAT_SECRET' } },
+        headers: {},
+        unsupportedParameters: ['tools', 'tool_choice'],
+        maxTokensParameter: 'max_tokens',
+        streamUsage: true,
+        fleet: {
+          name: 'chat',
+          metricsNamespace: 'LlmServing/Test-Chat',
+          engine: 'vllm',
+          cacheSalt: true,
+          priority: 'lower-first',
+          stickySeconds: 3600,
+          retryAfterMs: 30_000,
+        },
+      },
+    ]);
+    expect(config.tiers).toEqual([{ name: 'gold', priority: 10 }, { name: 'silver' }]);
+    expect(environment.LLM_FLEET_CHAT_URL).toEqual({
+      'Fn::Join': ['', ['http://', { 'Fn::GetAtt': [expect.stringMatching(/LoadBalancer/), 'DNSName'] }, '/v1']],
+    });
+    expect(statements(template, 'secretsmanager:')).toHaveLength(2);
+  });
+
+  test('lets in the function of its gateway and nobody else', () => {
+    const { template } = served();
+    const rules = Object.values(template.findResources('AWS::EC2::SecurityGroupIngress')).map(
+      (rule) => rule.Properties,
+    );
+    expect(rules.filter(({ FromPort }) => FromPort === 80)).toMatchObject([
+      { SourceSecurityGroupId: { 'Fn::GetAtt': [expect.stringMatching(/^GatewayHandler.*SecurityGroup/), 'GroupId'] } },
+    ]);
+    expect(rules).toHaveLength(2);
+  });
+
+  test('works with a gateway on Managed Instances', () => {
+    const { template } = synthesize({}, (stack) => {
+      const fleet = fleetIn(stack);
+      return {
+        compute: GatewayCompute.managedInstances({ vpc: fleet.vpc }),
+        models: [new Model(stack, 'Model', { modelName: 'm', backends: [Backend.fleet(fleet)] })],
+      };
+    });
+    template.hasResourceProperties('AWS::EC2::SecurityGroupIngress', {
+      FromPort: 80,
+      SourceSecurityGroupId: { 'Fn::GetAtt': [Match.stringLikeRegexp('InstancesSecurityGroup'), 'GroupId'] },
+    });
+  });
+
+  test('has the price that it is given, or what its tokens an hour make', () => {
+    const fleet = fleetIn(newStack());
+    expect(Backend.fleet(fleet, { price }).price).toBe(price);
+    expect(Backend.fleet(fleet, { expectedTokensPerHour: 2_000_000 }).price.inputUsd).toBe(0.9305);
+    const own = fleetIn(newStack(), { capacity: GpuCapacity.ec2({ instanceTypes: [L40S], hourlyPriceUsd: 1 }) });
+    expect(Backend.fleet(own).price.outputUsd).toBe(1);
+  });
+
+  test('needs a price where none is known', () => {
+    const capacity = GpuCapacity.ec2({ instanceTypes: [new InstanceType('p5e.48xlarge')] });
+    const fleet = fleetIn(newStack(), { capacity });
+    expect(() => Backend.fleet(fleet)).toThrow(
+      /^no hourly price is known for the instances of fleet "chat": pass hourlyPriceUsd/,
+    );
+  });
+
+  test('needs a gateway in its VPC', () => {
+    expect(() =>
+      synthesize({}, (stack) => ({
+        models: [new Model(stack, 'Model', { modelName: 'm', backends: [Backend.fleet(fleetIn(stack))] })],
+      })),
+    ).toThrow(/^fleet "chat" can be reached from inside its VPC only.*pass compute: GatewayCompute.lambda/);
+  });
+});
+
+describe('warns', () => {
+  const warnings = (props: Partial<ModelFleetProps>) => {
+    const stack = newStack();
+    fleetIn(stack, props);
+    return Annotations.fromStack(stack)
+      .findWarning('*', Match.anyValue())
+      .map(({ entry }) => String(entry.data))
+      .filter((text) => text.includes('cdk-llm-serving:'));
+  };
+  const on = (type: string) => GpuCapacity.ec2({ instanceTypes: [new InstanceType(type)] });
+
+  test('of a model that does not fit, by how much, and of what would', () => {
+    const weights = ModelWeights.huggingFace('Qwen/Qwen3-32B');
+    const [warning = ''] = warnings({ weights, capacity: on('g6e.xlarge') });
+    expect(warning).toMatch(
+      /^Qwen\/Qwen3-32B does not fit on 1 GPU\(s\) of g6e.xlarge: it needs 61.1 GiB of weights and 2.0 GiB of KV cache for 8192 tokens, and the engine has 39.1 GiB: 24.0 GiB are missing\. It would fit on /,
+    );
+    expect(warning).toMatch(/tensorParallelSize: 4|with tensorParallelSize: 2/);
+  });
+
+  test('of a context whose KV cache does not fit, not of one that does', () => {
+    const engine = (contextLength: number) => ServingEngine.vllm({ contextLength });
+    expect(warnings({ engine: engine(65536), capacity: on('g6.xlarge') })).toHaveLength(1);
+    expect(warnings({ engine: engine(16384), capacity: on('g6.xlarge') })).toEqual([]);
+    const fp8 = ServingEngine.vllm({ contextLength: 65536, quantization: 'fp8', kvCacheDtype: 'fp8' });
+    expect(warnings({ engine: fp8, capacity: on('g6.xlarge') })).toEqual([]);
+  });
+
+  test('of nothing where the size is unknown', () => {
+    expect(warnings({ weights: ModelWeights.huggingFace('a/b'), capacity: on('g4dn.xlarge') })).toEqual([]);
+  });
+
+  test('of what has to come from the internet into a VPC without a way there', () => {
+    const stack = newStack();
+    fleetIn(stack, { vpc: new ServingVpc(stack, 'Own', { natGateways: 0 }).vpc });
+    Annotations.fromStack(stack).hasWarning('*', Match.stringLikeRegexp('fetches weights of Hugging Face'));
+  });
+});
+
+describe('metrics', () => {
+  test('of the engine and of the gateway have the fleet as dimension', () => {
+    const { fleet } = fleetTemplate();
+    const dimensions = { fleet: 'chat' };
+    expect(fleet.metricWaiting()).toMatchObject({
+      metricName: 'vllm:num_requests_waiting',
+      statistic: 'Average',
+      dimensions,
+    });
+    expect(fleet.metricDemand()).toMatchObject({ metricName: 'Demand', statistic: 'Sum', dimensions });
+    expect(fleet.metricKvCacheUsage()).toMatchObject({ metricName: 'vllm:kv_cache_usage_perc' });
+    expect(fleet.metricPrefixCacheHitRate()).toMatchObject({ expression: '100 * hits / queries' });
+    expect(fleet.metricTasks()).toMatchObject({ namespace: 'ECS/ContainerInsights', metricName: 'RunningTaskCount' });
+    expect(fleet.metricGpuHours()).toMatchObject({ expression: 'tasks * 1', period: Duration.hours(1) });
+  });
+
+  test('that an engine has not are refused', () => {
+    const { fleet } = fleetTemplate({ engine: ServingEngine.tgi() });
+    expect(() => fleet.metricKvCacheUsage()).toThrow(/^engine "tgi" has no metric for that/);
+  });
+});
+
+const OTHER = ServingEngine.openAiCompatible({ image: ContainerImage.fromRegistry('a'), port: 1 });
+
+test.each<[string, () => Partial<ModelFleetProps>, RegExp]>([
+  ['a name in capitals', () => ({ fleetName: 'Chat' }), /^fleetName must be 1–32 lower-case/],
+  ['no task to spare', () => ({ minHealthyPercent: 100, maxHealthyPercent: 100 }), /must not both be 100/],
+  [
+    'a stop before the engine has ended',
+    () => ({ stopTimeout: Duration.seconds(100) }),
+    /^stopTimeout \(100 s\) must be longer/,
+  ],
+  ['a stop beyond what ECS waits', () => ({ stopTimeout: Duration.minutes(3) }), /^stopTimeout must be between/],
+  [
+    'a delay shorter than the stop',
+    () => ({ deregistrationDelay: Duration.minutes(1) }),
+    /^deregistrationDelay \(60 s\) must/,
+  ],
+  [
+    'idle connections of an hour and more',
+    () => ({ idleConnectionTimeout: Duration.hours(2) }),
+    /^idleConnectionTimeout/,
+  ],
+  ['no time to start', () => ({ startTimeout: Duration.seconds(1) }), /^startTimeout must be between/],
+  [
+    'more tasks at least than at most',
+    () => ({ scaling: { minTasks: 3, maxTasks: 2 } }),
+    /^maxTasks \(2\) must not be less/,
+  ],
+  [
+    'an idle time of a fleet that never sleeps',
+    () => ({ scaling: { idleTimeout: Duration.hours(1) } }),
+    /^idleTimeout needs minTasks: 0/,
+  ],
+  [
+    'an idle time shorter than a request',
+    () => ({ scaling: { minTasks: 0, idleTimeout: Duration.minutes(5) } }),
+    /^idleTimeout must be between 15 minutes/,
+  ],
+  [
+    'a target for a load that is not known',
+    () => ({ engine: OTHER, scaling: { targetRequestsPerTask: 5 } }),
+    /^targetRequestsPerTask needs an engine whose metrics are known/,
+  ],
+  [
+    'GPUs that an instance has not',
+    () => ({ engine: ServingEngine.vllm({ tensorParallelSize: 2 }) }),
+    /^instanceTypes has "g6e.xlarge" with 1 GPU\(s\), but a task needs 2/,
+  ],
+])('refuses %s', (_, props, message) => {
+  expect(() => fleetIn(newStack(), props())).toThrow(message);
+});
+
+test.each<[string, () => unknown, RegExp]>([
+  ['no type', () => GpuCapacity.ec2({ instanceTypes: [] }), /^instanceTypes must name at least one type/],
+  ['a type twice', () => GpuCapacity.ec2({ instanceTypes: [L40S, L40S] }), /^instanceTypes must not repeat/],
+  [
+    'a type without GPUs',
+    () => GpuCapacity.ec2({ instanceTypes: [new InstanceType('m7i.large')] }),
+    /no known GPU type: use one of g4dn/,
+  ],
+  [
+    'an on-demand base without Spot',
+    () => GpuCapacity.ec2({ instanceTypes: [L40S], onDemandBase: 1 }),
+    /^onDemandBase needs spot/,
+  ],
+  ['a negative price', () => GpuCapacity.ec2({ instanceTypes: [L40S], hourlyPriceUsd: -1 }), /^hourlyPriceUsd must be/],
+  ['a priority beyond 100', () => new Tier(newStack(), 'T', { priority: 101 }), /^priority must be a whole number/],
+])('refuses %s', (_, make, message) => {
+  expect(make).toThrow(message);
+});
+
+test('a VPC without NAT leads to the services that the path needs', () => {
+  const stack = newStack();
+  new ServingVpc(stack, 'Own', { natGateways: 0 });
+  const template = Template.fromStack(stack);
+  template.resourceCountIs('AWS::EC2::NatGateway', 0);
+  template.resourceCountIs('AWS::EC2::InternetGateway', 0);
+  // Two of them are gateways, for S3 and DynamoDB.
+  template.resourceCountIs('AWS::EC2::VPCEndpoint', 10);
+});
