@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { loadConfig } from '../lambda/serving/config.ts';
+import { loadConfig } from '../lambda/contract/config.ts';
 import { createServing } from '../lambda/serving/serve.ts';
 import type { BackendConfig, FallbackConfig, ServingConfig } from '../lib/private/serving-config.ts';
 import { quantile } from './process-stats.ts';

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadConfig, SERVING_CONFIG_FILE } from '../serving/config.ts';
+import { loadConfig, SERVING_CONFIG_FILE } from '../contract/config.ts';
 import { createServing } from '../serving/serve.ts';
 import { liftSocketLimit } from './stream-sockets.ts';
 

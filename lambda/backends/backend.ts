@@ -1,4 +1,4 @@
-import type { ChatCompletion, ChatCompletionRequest } from '../serving/openai.ts';
+import type { ChatCompletion, ChatCompletionRequest } from '../contract/openai.ts';
 
 /**
  * One place that can answer. The seam between a request's path and everything that generates text: a backend knows

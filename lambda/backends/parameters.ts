@@ -1,4 +1,4 @@
-import type { ChatCompletionRequest } from '../serving/openai.ts';
+import type { ChatCompletionRequest } from '../contract/openai.ts';
 
 /**
  * They say who asks, and this path has read them: a backend that doesn't take them gets the request without them, while

@@ -1,4 +1,4 @@
-import type { BackendConfig } from '../serving/config.ts';
+import type { BackendConfig } from '../contract/config.ts';
 import type { Backend } from './backend.ts';
 
 export interface Registry {

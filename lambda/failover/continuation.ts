@@ -1,6 +1,6 @@
 import type { Frame } from '../backends/backend.ts';
-import type { BackendConfig } from '../serving/config.ts';
-import type { ChatCompletionRequest, ChatMessage } from '../serving/openai.ts';
+import type { BackendConfig } from '../contract/config.ts';
+import type { ChatCompletionRequest, ChatMessage } from '../contract/openai.ts';
 import { deltaOf } from './frame-delta.ts';
 
 /** The part of an answer that the client has. */

@@ -1,6 +1,6 @@
-import type { BackendConfig } from '../serving/config.ts';
+import type { BackendConfig } from '../contract/config.ts';
+import type { ChatCompletionRequest } from '../contract/openai.ts';
 import { estimateInputTokens } from '../serving/estimate.ts';
-import type { ChatCompletionRequest } from '../serving/openai.ts';
 import type { Candidate } from '../serving/route.ts';
 import type { Health } from './health.ts';
 

@@ -1,5 +1,5 @@
 import type { FallbackConfig } from '../../lib/private/serving-config.ts';
-import type { ModelConfig } from '../serving/config.ts';
+import type { ModelConfig } from '../contract/config.ts';
 
 /** What a model gets that has no policy of its own; equal to what `FallbackPolicy.standard()` renders (a test holds it so). */
 export const STANDARD_POLICY: FallbackConfig = {

@@ -1,7 +1,7 @@
 import type { QualityConfig } from '../../lib/private/serving-config.ts';
 import { BackendError } from '../backends/backend.ts';
-import type { BackendConfig } from '../serving/config.ts';
-import type { ChatCompletion, ChatCompletionRequest } from '../serving/openai.ts';
+import type { BackendConfig } from '../contract/config.ts';
+import type { ChatCompletion, ChatCompletionRequest } from '../contract/openai.ts';
 import { endsInLoop } from './repetition.ts';
 
 /** An answer that the policy doesn't take while another backend may do better; kept, for it is better than none. */

@@ -1,6 +1,6 @@
 import type { FallbackConfig } from '../../lib/private/serving-config.ts';
 import type { BackendCall, BackendError } from '../backends/backend.ts';
-import type { ChatCompletionRequest } from '../serving/openai.ts';
+import type { ChatCompletionRequest } from '../contract/openai.ts';
 import type { Candidate } from '../serving/route.ts';
 import { Attempt, type AttemptReason } from './attempt.ts';
 import type { Health } from './health.ts';

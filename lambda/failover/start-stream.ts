@@ -1,5 +1,5 @@
 import { BackendError, type Frame } from '../backends/backend.ts';
-import type { ChatCompletionRequest } from '../serving/openai.ts';
+import type { ChatCompletionRequest } from '../contract/openai.ts';
 import type { Attempt } from './attempt.ts';
 import { type Answered, dispatch } from './dispatch.ts';
 import { deltaOf } from './frame-delta.ts';

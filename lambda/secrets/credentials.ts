@@ -1,6 +1,6 @@
 import type { BackendAuthConfig } from '../../lib/private/serving-config.ts';
 import { BackendError } from '../backends/backend.ts';
-import type { Resolved } from '../serving/config.ts';
+import type { Resolved } from '../contract/config.ts';
 import { CachedValue } from './cached-value.ts';
 import { secretField } from './secret-value.ts';
 

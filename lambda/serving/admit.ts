@@ -1,8 +1,8 @@
 import type { TierConfig } from '../../lib/private/serving-config.ts';
-import type { BackendConfig, ModelConfig, ServingConfig } from './config.ts';
+import type { BackendConfig, ModelConfig, ServingConfig } from '../contract/config.ts';
+import type { ChatCompletionRequest } from '../contract/openai.ts';
 import { ApiError } from './errors.ts';
 import { estimateInputTokens } from './estimate.ts';
-import type { ChatCompletionRequest } from './openai.ts';
 
 /** A request that may run: its model, and what it may cost. */
 export interface Admission {

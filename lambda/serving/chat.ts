@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Usage } from '../backends/backend.ts';
 import type { Registry } from '../backends/registry.ts';
+import type { ServingConfig } from '../contract/config.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import type { Answered } from '../failover/dispatch.ts';
 import type { Health } from '../failover/health.ts';
@@ -13,7 +14,6 @@ import { dispatchWhole } from '../failover/whole.ts';
 import { type Admission, admit, clampOutput } from './admit.ts';
 import { brokenOff } from './broken-off.ts';
 import type { ClientResponse } from './client-response.ts';
-import type { ServingConfig } from './config.ts';
 import { ContentLog } from './content-log.ts';
 import { Deadline } from './deadline.ts';
 import { ApiError } from './errors.ts';

@@ -1,4 +1,4 @@
-import type { ChatCompletion, ChatMessage } from './openai.ts';
+import type { ChatCompletion, ChatMessage } from '../contract/openai.ts';
 
 /** Bytes. CloudWatch Logs refuses an event above 1 MB (1,048,576 bytes); escapes double JSON at most. */
 const MAX_BYTES = 500_000;

@@ -1,5 +1,5 @@
 import type { Usage } from '../backends/backend.ts';
-import type { ChatCompletionRequest } from './openai.ts';
+import type { ChatCompletionRequest } from '../contract/openai.ts';
 
 /** English text in the tokenizers of today's models; other languages and code have fewer characters a token. */
 const CHARACTERS_PER_TOKEN = 4;

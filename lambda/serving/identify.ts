@@ -1,7 +1,7 @@
-import type { Consumer, ServingConfig } from './config.ts';
+import type { Consumer, ServingConfig } from '../contract/config.ts';
+import type { ChatCompletionRequest } from '../contract/openai.ts';
 import { ApiError } from './errors.ts';
 import { type GatewayEvent, header } from './gateway.ts';
-import type { ChatCompletionRequest } from './openai.ts';
 
 /** Who asks, and what for. */
 export interface Caller {

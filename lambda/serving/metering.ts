@@ -1,8 +1,8 @@
 import type { Usage } from '../backends/backend.ts';
+import type { ChatCompletionRequest } from '../contract/openai.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import { costUsd } from './cost.ts';
 import { estimatedUsage } from './estimate.ts';
-import type { ChatCompletionRequest } from './openai.ts';
 
 /** What one attempt has to be paid for. */
 export interface Bill {

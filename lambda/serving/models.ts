@@ -1,5 +1,5 @@
+import type { ModelConfig, ServingConfig } from '../contract/config.ts';
 import { findModel, isAllowed } from './admit.ts';
-import type { ModelConfig, ServingConfig } from './config.ts';
 import type { GatewayEvent } from './gateway.ts';
 import { identifyCaller } from './identify.ts';
 

@@ -1,8 +1,8 @@
+import type { ChatCompletionRequest } from '../contract/openai.ts';
 import validate from '../generated/chat-completion-request.js';
 import { ApiError, invalidRequest } from './errors.ts';
 import type { GatewayEvent } from './gateway.ts';
 import { jsonErrorOffset, lineAndColumn } from './json-position.ts';
-import type { ChatCompletionRequest } from './openai.ts';
 import { describeProblem } from './schema-problem.ts';
 import { checkSemantics, checkSendable } from './semantics.ts';
 

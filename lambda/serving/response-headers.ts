@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { ServingConfig } from './config.ts';
+import type { ServingConfig } from '../contract/config.ts';
 import type { ApiError } from './errors.ts';
 import { type GatewayEvent, header } from './gateway.ts';
 

@@ -1,9 +1,9 @@
 import { type Backend, BackendError } from '../backends/backend.ts';
 import type { Registry } from '../backends/registry.ts';
+import type { BackendConfig, ModelConfig } from '../contract/config.ts';
+import type { ChatCompletionRequest } from '../contract/openai.ts';
 import { isStandIn } from '../failover/plan.ts';
-import type { BackendConfig, ModelConfig } from './config.ts';
 import { ApiError, invalidRequest } from './errors.ts';
-import type { ChatCompletionRequest } from './openai.ts';
 
 /** A backend that can honour the request. */
 export interface Candidate {

@@ -1,5 +1,5 @@
+import type { ChatCompletionRequest, ChatMessage } from '../contract/openai.ts';
 import { type ApiError, invalidRequest } from './errors.ts';
-import type { ChatCompletionRequest, ChatMessage } from './openai.ts';
 
 /**
  * Parameters that steer an engine, or a proxy before it, past its operator. They are the deployment's to set, never a

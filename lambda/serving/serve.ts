@@ -1,13 +1,14 @@
 import { performance } from 'node:perf_hooks';
 import { createRegistry } from '../backends/registry.ts';
+import type { ServingConfig } from '../contract/config.ts';
 import { Health, type SharedBreakers } from '../failover/health.ts';
 import { answerChat } from './chat.ts';
 import { ClientResponse, type WithPrelude } from './client-response.ts';
-import type { ServingConfig } from './config.ts';
 import { ApiError } from './errors.ts';
-import type { GatewayEvent, StreamingHandler } from './gateway.ts';
+import type { StreamingHandler } from './gateway.ts';
 import { getModel, listModels } from './models.ts';
 import { commonHeaders, errorHeaders, requestIdOf } from './response-headers.ts';
+import { MethodNotAllowed, type Route, Router } from './router.ts';
 import { type RequestRecord, settle, stackOf } from './settle.ts';
 
 export interface ServingDeps {
@@ -19,6 +20,17 @@ export interface ServingDeps {
   readonly sharedBreakers?: SharedBreakers;
 }
 
+const ROUTES: readonly Route[] = [
+  { method: 'POST', path: '/v1/chat/completions', walk: 'chat' },
+  { method: 'GET', path: '/v1/models', answer: ({ event, config }) => ({ body: listModels(event, config) }) },
+  {
+    method: 'GET',
+    path: '/v1/models/{model+}',
+    answer: ({ event, config, params }) => ({ body: getModel(event, params.model ?? '', config) }),
+  },
+  { method: 'GET', path: '/health', answer: () => ({ body: { status: 'ok' } }) },
+];
+
 /**
  * The handler of every route. Safe for any number of invocations at once: what belongs to one lives in this function's
  * call, and what is shared (configuration, backends' connections) belongs to none.
@@ -26,6 +38,7 @@ export interface ServingDeps {
 export function createServing(config: ServingConfig, deps: ServingDeps): StreamingHandler {
   const registry = createRegistry();
   const health = new Health(deps.sharedBreakers);
+  const router = new Router(ROUTES);
 
   return async (event, stream, context) => {
     const start = performance.now();
@@ -35,8 +48,8 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
     const headers = commonHeaders(event, requestId, config);
     let record: RequestRecord | undefined;
     try {
-      const target = routeOf(event);
-      if (target.route === 'chat') {
+      const { route, params } = router.find(event);
+      if ('walk' in route) {
         const invocationId = context.awsRequestId;
         record = {
           requestId,
@@ -50,14 +63,9 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
         };
         await answerChat({ config, registry, health, event, context, client, record, start, headers });
       } else {
-        const body =
-          target.route === 'health'
-            ? { status: 'ok' }
-            : target.route === 'models'
-              ? listModels(event, config)
-              : getModel(event, target.model, config);
-        client.commit(200, { ...headers, 'content-type': 'application/json' });
-        void client.write(JSON.stringify(body), client.gone);
+        const answer = await route.answer({ config, event, requestId, params });
+        client.commit(answer.status ?? 200, { ...headers, ...answer.headers, 'content-type': 'application/json' });
+        void client.write(JSON.stringify(answer.body), client.gone);
       }
     } catch (thrown) {
       const error = thrown instanceof ApiError ? thrown : internalError(thrown, requestId);
@@ -104,44 +112,4 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
     );
     return new ApiError(500, `Internal error. (request ${requestId})`, { code: 'internal_error', cause: thrown });
   }
-}
-
-type Target = { route: 'chat' } | { route: 'models' } | { route: 'health' } | { route: 'model'; model: string };
-
-class MethodNotAllowed extends ApiError {
-  readonly allow: string;
-
-  constructor(method: string, path: string, allow: string) {
-    super(405, `Not allowed to ${method} on ${path}.`, { code: 'method_not_allowed' });
-    this.allow = allow;
-  }
-}
-
-const MODEL_PREFIX = '/v1/models/';
-
-/**
- * By the resource, not the path: a custom domain's base path stands before the latter. API Gateway answers for routes
- * that it doesn't have; what arrives here nonetheless gets OpenAI's answer.
- *
- * @throws ApiError 404, 405
- */
-function routeOf(event: GatewayEvent): Target {
-  const path = event.resource.replace(/\{(\w+)\+?\}/g, (_, name: string) => event.pathParameters?.[name] ?? '');
-  const target = targetOf(path);
-  if (target === undefined) {
-    throw new ApiError(404, `Invalid URL (${event.httpMethod} ${event.path})`, { code: 'unknown_url' });
-  }
-  const allow = target.route === 'chat' ? 'POST' : 'GET';
-  if (event.httpMethod !== allow) throw new MethodNotAllowed(event.httpMethod, event.path, allow);
-  return target;
-}
-
-function targetOf(path: string): Target | undefined {
-  if (path === '/v1/chat/completions') return { route: 'chat' };
-  if (path === '/v1/models') return { route: 'models' };
-  if (path === '/health') return { route: 'health' };
-  if (path.startsWith(MODEL_PREFIX) && path.length > MODEL_PREFIX.length) {
-    return { route: 'model', model: path.slice(MODEL_PREFIX.length) };
-  }
-  return undefined;
 }

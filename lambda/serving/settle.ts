@@ -1,7 +1,7 @@
 import type { BackendError, Usage } from '../backends/backend.ts';
+import type { BackendConfig } from '../contract/config.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import { isOperatorsFault } from '../failover/verdict.ts';
-import type { BackendConfig } from './config.ts';
 import type { ContentLog } from './content-log.ts';
 import type { ApiError } from './errors.ts';
 import { type FleetDemand, fleetDemand } from './fleet-demand.ts';

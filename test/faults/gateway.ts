@@ -1,7 +1,7 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Writable } from 'node:stream';
-import { loadConfig } from '../../lambda/serving/config.ts';
+import { loadConfig } from '../../lambda/contract/config.ts';
 import type { Prelude } from '../../lambda/serving/gateway.ts';
 import { createServing } from '../../lambda/serving/serve.ts';
 import type { ServingConfig } from '../../lib/private/serving-config.ts';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { CONSUMERS_ENV as HANDLER_CONSUMERS_ENV, loadConfig } from '../../lambda/contract/config.ts';
 import { STANDARD_POLICY } from '../../lambda/failover/policy.ts';
-import { CONSUMERS_ENV as HANDLER_CONSUMERS_ENV, loadConfig } from '../../lambda/serving/config.ts';
 import { DIMENSION_SETS } from '../../lambda/serving/metrics.ts';
 import { Backend, Consumer, FallbackPolicy, Model } from '../../lib';
 import { CONSUMERS_ENV } from '../../lib/private/serving-config';

@@ -1,4 +1,4 @@
-import type { ChatCompletionRequest } from '../../serving/openai.ts';
+import type { ChatCompletionRequest } from '../../contract/openai.ts';
 import type { BedrockConfig } from './settings.ts';
 
 /**

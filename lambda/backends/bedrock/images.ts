@@ -1,5 +1,5 @@
 import type { ImageBlock } from '@aws-sdk/client-bedrock-runtime';
-import type { ContentPart, ImagePart } from '../../serving/openai.ts';
+import type { ContentPart, ImagePart } from '../../contract/openai.ts';
 import { RequestProblem } from './request-problem.ts';
 
 /** API reference, Message: at most 20 images a message, each of at most 3.75 MB. */

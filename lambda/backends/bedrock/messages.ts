@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ContentBlock, Message, ToolResultContentBlock } from '@aws-sdk/client-bedrock-runtime';
-import type { ChatMessage, ContentPart, ImagePart, ToolCall } from '../../serving/openai.ts';
+import type { ChatMessage, ContentPart, ImagePart, ToolCall } from '../../contract/openai.ts';
 import { MAX_IMAGES_PER_MESSAGE, toImageBlock } from './images.ts';
 import { toReasoningBlocks } from './reasoning.ts';
 import { RequestProblem } from './request-problem.ts';

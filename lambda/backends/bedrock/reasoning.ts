@@ -1,5 +1,5 @@
 import type { ContentBlock } from '@aws-sdk/client-bedrock-runtime';
-import type { ChatCompletionRequest, ChatMessage } from '../../serving/openai.ts';
+import type { ChatCompletionRequest, ChatMessage } from '../../contract/openai.ts';
 import { RequestProblem } from './request-problem.ts';
 import { type BedrockConfig, modelFamily } from './settings.ts';
 

@@ -2,7 +2,7 @@ import { lookup as dnsLookup } from 'node:dns';
 import type { IncomingMessage } from 'node:http';
 import { get } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
-import type { ChatCompletionRequest, ChatMessage, ContentPart } from '../../serving/openai.ts';
+import type { ChatCompletionRequest, ChatMessage, ContentPart } from '../../contract/openai.ts';
 import { isRemoteImage, MAX_IMAGE_BYTES, MAX_IMAGES_PER_MESSAGE } from './images.ts';
 import { isPublicAddress } from './public-address.ts';
 import { RequestProblem } from './request-problem.ts';

@@ -4,7 +4,7 @@ import type {
   InferenceConfiguration,
   OutputConfig,
 } from '@aws-sdk/client-bedrock-runtime';
-import type { ChatCompletionRequest } from '../../serving/openai.ts';
+import type { ChatCompletionRequest } from '../../contract/openai.ts';
 import type { BackendCall } from '../backend.ts';
 import { answerTool } from './answer-tool.ts';
 import { withCachePoints } from './caching.ts';

@@ -1,5 +1,5 @@
 import type { ContentBlock, ConverseCommandOutput } from '@aws-sdk/client-bedrock-runtime';
-import type { ChatCompletion, ToolCall } from '../../serving/openai.ts';
+import type { ChatCompletion, ToolCall } from '../../contract/openai.ts';
 import { BackendError, type WholeAnswer } from '../backend.ts';
 import { ANSWER_TOOL } from './answer-tool.ts';
 import type { ThinkingBlock } from './reasoning.ts';

@@ -1,4 +1,4 @@
-import type { BackendConfigOf } from '../../serving/config.ts';
+import type { BackendConfigOf } from '../../contract/config.ts';
 
 export type BedrockConfig = BackendConfigOf<'bedrock'>;
 

@@ -1,4 +1,4 @@
-import type { ChatCompletionRequest, ChatMessage, ContentPart } from '../../serving/openai.ts';
+import type { ChatCompletionRequest, ChatMessage, ContentPart } from '../../contract/openai.ts';
 import { forcesTool } from './answer-tool.ts';
 import { isDataUrl, isRemoteImage } from './images.ts';
 import { describesObject } from './object-schema.ts';

@@ -1,5 +1,5 @@
 import type { Tool, ToolChoice, ToolConfiguration } from '@aws-sdk/client-bedrock-runtime';
-import type { ChatCompletionRequest, FunctionTool } from '../../serving/openai.ts';
+import type { ChatCompletionRequest, FunctionTool } from '../../contract/openai.ts';
 import { ANSWER_TOOL, type AnswerTool } from './answer-tool.ts';
 import type { BedrockConfig } from './settings.ts';
 

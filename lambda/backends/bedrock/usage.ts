@@ -1,5 +1,5 @@
 import type { TokenUsage } from '@aws-sdk/client-bedrock-runtime';
-import type { CompletionUsage } from '../../serving/openai.ts';
+import type { CompletionUsage } from '../../contract/openai.ts';
 import type { Usage } from '../backend.ts';
 import { tokenCount } from '../usage.ts';
 import { modelFamily } from './settings.ts';

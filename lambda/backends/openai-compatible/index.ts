@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
+import type { BackendConfigOf } from '../../contract/config.ts';
 import type { Credentials } from '../../secrets/credentials.ts';
-import type { BackendConfigOf } from '../../serving/config.ts';
 import type { Backend, BackendCall, StreamedAnswer, WholeAnswer } from '../backend.ts';
 import { BackendError } from '../backend.ts';
 import { ATTRIBUTION_PARAMETERS, asksFor, asksForTier } from '../parameters.ts';

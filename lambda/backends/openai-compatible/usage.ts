@@ -1,4 +1,4 @@
-import type { CompletionUsage } from '../../serving/openai.ts';
+import type { CompletionUsage } from '../../contract/openai.ts';
 import type { Usage } from '../backend.ts';
 import { clampedUsage, tokenCount } from '../usage.ts';
 

@@ -1,4 +1,4 @@
-import type { ChatCompletion } from '../../serving/openai.ts';
+import type { ChatCompletion } from '../../contract/openai.ts';
 import { BackendError, type Frame, type WholeAnswer } from '../backend.ts';
 import { frameOf } from './classify.ts';
 import { asEvent } from './sse.ts';

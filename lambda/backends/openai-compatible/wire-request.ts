@@ -1,4 +1,4 @@
-import type { ChatCompletionRequest } from '../../serving/openai.ts';
+import type { ChatCompletionRequest } from '../../contract/openai.ts';
 import { ATTRIBUTION_PARAMETERS } from '../parameters.ts';
 
 export interface WireOptions {

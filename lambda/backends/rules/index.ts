@@ -1,5 +1,5 @@
-import type { BackendConfigOf } from '../../serving/config.ts';
-import type { ChatCompletionRequest } from '../../serving/openai.ts';
+import type { BackendConfigOf } from '../../contract/config.ts';
+import type { ChatCompletionRequest } from '../../contract/openai.ts';
 import type { Backend } from '../backend.ts';
 import { createFixedReplies } from '../static-reply/index.ts';
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { BackendConfigOf } from '../../serving/config.ts';
-import type { ChatCompletionRequest } from '../../serving/openai.ts';
+import type { BackendConfigOf } from '../../contract/config.ts';
+import type { ChatCompletionRequest } from '../../contract/openai.ts';
 import type { Backend, BackendCall, Frame, Usage } from '../backend.ts';
 
 const NO_USAGE: Usage = {

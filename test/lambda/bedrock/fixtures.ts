@@ -1,7 +1,7 @@
 import type { Backend, BackendCall, Frame } from '../../../lambda/backends/backend.ts';
 import { BackendError } from '../../../lambda/backends/backend.ts';
 import type { BedrockConfig } from '../../../lambda/backends/bedrock/settings.ts';
-import type { ChatCompletionChunk, ChatCompletionRequest } from '../../../lambda/serving/openai.ts';
+import type { ChatCompletionChunk, ChatCompletionRequest } from '../../../lambda/contract/openai.ts';
 
 export function bedrockConfig(overrides: Partial<BedrockConfig> = {}): BedrockConfig {
   return {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { ANSWER_TOOL } from '../../../lambda/backends/bedrock/answer-tool.ts';
 import { toConverse, toConverseStream } from '../../../lambda/backends/bedrock/request.ts';
 import type { BedrockConfig } from '../../../lambda/backends/bedrock/settings.ts';
-import type { ChatCompletionRequest, ChatMessage } from '../../../lambda/serving/openai.ts';
+import type { ChatCompletionRequest, ChatMessage } from '../../../lambda/contract/openai.ts';
 import { bedrockConfig, callOf, chat, PNG, weatherTool } from './fixtures.ts';
 
 const convert = (request: Partial<ChatCompletionRequest>, config: Partial<BedrockConfig> = {}) =>

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createBedrockBackend } from '../../../lambda/backends/bedrock/index.ts';
 import type { BedrockConfig } from '../../../lambda/backends/bedrock/settings.ts';
-import type { ChatCompletionRequest, ChatMessage } from '../../../lambda/serving/openai.ts';
+import type { ChatCompletionRequest, ChatMessage } from '../../../lambda/contract/openai.ts';
 import { bedrockConfig, chat, PNG, weatherTool } from './fixtures.ts';
 
 const unsupported = (request: Partial<ChatCompletionRequest>, config: Partial<BedrockConfig> = {}) =>

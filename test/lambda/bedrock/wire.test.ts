@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createBedrockBackend } from '../../../lambda/backends/bedrock/index.ts';
 import type { BedrockConfig } from '../../../lambda/backends/bedrock/settings.ts';
-import type { ChatMessage } from '../../../lambda/serving/openai.ts';
+import type { ChatMessage } from '../../../lambda/contract/openai.ts';
 import {
   type BedrockRuntime,
   type Fault,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { CONSUMERS_ENV, loadConfig, SERVING_CONFIG_FILE } from '../../../lambda/serving/config.ts';
+import { CONSUMERS_ENV, loadConfig, SERVING_CONFIG_FILE } from '../../../lambda/contract/config.ts';
 import * as contract from '../../../lib/private/serving-config.ts';
 import { model, openAiBackend, servingConfig, staticBackend } from '../support/serving.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { loadConfig } from '../../../lambda/serving/config.ts';
+import { loadConfig } from '../../../lambda/contract/config.ts';
 import { createServing } from '../../../lambda/serving/serve.ts';
 import { LambdaStream, parseAnswer, withPrelude } from '../support/lambda-stream.ts';
 import { deploy, gatewayEvent, HELLO, model, openAiBackend, servingConfig } from '../support/serving.ts';

@@ -1,4 +1,4 @@
-import { loadConfig } from '../../../lambda/serving/config.ts';
+import { loadConfig } from '../../../lambda/contract/config.ts';
 import type { GatewayEvent } from '../../../lambda/serving/gateway.ts';
 import { createServing } from '../../../lambda/serving/serve.ts';
 import type { BackendConfig, ModelConfig, ServingConfig } from '../../../lib/private/serving-config.ts';
