@@ -8,6 +8,11 @@ export interface Gap {
   readonly meaning: string;
 }
 
+const TABLE_PROPERTIES = {
+  StreamSpecification: 'it has no stream',
+  TimeToLiveSpecification: 'what has expired is not deleted',
+};
+
 /** Properties of resources that run here, which change nothing here. */
 const PROPERTIES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'AWS::ApiGateway::RestApi': {
@@ -21,6 +26,8 @@ const PROPERTIES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     ClientCertificateId: 'no client certificate is sent',
     TracingEnabled: 'no traces are recorded',
   },
+  'AWS::DynamoDB::GlobalTable': TABLE_PROPERTIES,
+  'AWS::DynamoDB::Table': TABLE_PROPERTIES,
   'AWS::ElasticLoadBalancingV2::LoadBalancer': {
     SecurityGroups: 'whoever reaches 127.0.0.1 reaches it',
   },

@@ -89,6 +89,11 @@ function serviceArn(resource: ResourceView): string {
 
 const iam: ResourceType = { standIn: 'differs', note: 'permissions are not checked: what IAM would deny works here' };
 const runs: ResourceType = { standIn: 'runs' };
+const table: ResourceType = {
+  standIn: 'runs',
+  ref: nameOf('TableName'),
+  attributes: { Arn: (resource) => arn('dynamodb', resource, `table/${nameOf('TableName')(resource)}`) },
+};
 
 /** The resource types whose references and effects are known. Of the others nothing is known, and that is said. */
 export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
@@ -233,6 +238,8 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
     standIn: 'differs',
     note: 'no instances: tasks are processes of this machine',
   },
+  'AWS::DynamoDB::Table': table,
+  'AWS::DynamoDB::GlobalTable': table,
   'AWS::S3::Bucket': {
     standIn: 'differs',
     note: 'nothing is stored',
