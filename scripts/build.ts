@@ -1,9 +1,10 @@
 /**
  * Builds what is not in git: `lib/*.js` (jsii), `assets/schemas` and the validators (from `lambda/schema`),
- * `assets/handlers` (esbuild). Steps whose inputs did not change since they last succeeded are skipped.
+ * `assets/handlers` and `assets/cli` (esbuild). Steps whose inputs did not change since they last succeeded are skipped.
  *
- *   node scripts/build.ts [--force] [lib|schemas|handlers ...]
+ *   node scripts/build.ts [--force] [lib|schemas|handlers|cli ...]
  */
+import { buildCli, hasCli } from './build/cli.ts';
 import { buildHandlers } from './build/handlers.ts';
 import { buildLib } from './build/lib.ts';
 import { buildSchemas } from './build/schemas.ts';
@@ -22,12 +23,23 @@ const steps: readonly BuildStep[] = [
       'lambda',
       'lib/private/serving-config.ts',
       'scripts/build/handlers.ts',
+      'scripts/build/bundle.ts',
       'scripts/build/licenses.ts',
       'package-lock.json',
     ],
     outputs: ['assets/handlers/api/index.mjs', 'assets/handlers/authorizer/index.mjs'],
     run: buildHandlers,
   },
+  ...(hasCli()
+    ? [
+        {
+          name: 'cli',
+          inputs: ['bin', 'lambda', 'scripts/build/cli.ts', 'scripts/build/bundle.ts', 'package-lock.json'],
+          outputs: ['assets/cli/llm.mjs'],
+          run: buildCli,
+        },
+      ]
+    : []),
   {
     name: 'lib',
     inputs: ['lib', 'package.json', 'scripts/build/lib.ts', 'package-lock.json'],
