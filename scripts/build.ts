@@ -2,8 +2,9 @@
  * Builds what is not in git: `lib/*.js` (jsii), `assets/schemas` and the validators (from `lambda/schema`),
  * `assets/handlers` and `assets/cli` (esbuild). Steps whose inputs did not change since they last succeeded are skipped.
  *
- *   node scripts/build.ts [--force] [lib|schemas|handlers ...]
+ *   node scripts/build.ts [--force] [lib|schemas|handlers|cli ...]
  */
+import { buildCli } from './build/cli.ts';
 import { buildHandlers } from './build/handlers.ts';
 import { buildLib } from './build/lib.ts';
 import { buildSchemas } from './build/schemas.ts';
@@ -20,14 +21,28 @@ const steps: readonly BuildStep[] = [
     name: 'handlers',
     inputs: [
       'lambda',
-      'bin',
-      'lib/private',
+      'lib/private/serving-config.ts',
       'scripts/build/handlers.ts',
+      'scripts/build/bundle.ts',
       'scripts/build/licenses.ts',
       'package-lock.json',
     ],
-    outputs: ['assets/handlers/api/index.mjs', 'assets/handlers/authorizer/index.mjs', 'assets/cli/llm.mjs'],
+    outputs: ['assets/handlers/api/index.mjs', 'assets/handlers/authorizer/index.mjs'],
     run: buildHandlers,
+  },
+  {
+    name: 'cli',
+    inputs: [
+      'bin',
+      'lambda',
+      'lib/private',
+      'scripts/build/cli.ts',
+      'scripts/build/bundle.ts',
+      'scripts/build/licenses.ts',
+      'package-lock.json',
+    ],
+    outputs: ['assets/cli/llm.mjs'],
+    run: buildCli,
   },
   {
     name: 'lib',
