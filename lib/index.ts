@@ -18,4 +18,5 @@ export * from './model/failover-alarms';
 export * from './model/fallback-policy';
 export * from './model/model';
 export * from './model/openai-compatible';
+export * from './model/routing-policy';
 export * from './model/token-price';

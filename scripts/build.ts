@@ -21,13 +21,14 @@ const steps: readonly BuildStep[] = [
     name: 'handlers',
     inputs: [
       'lambda',
-      'lib/private/serving-config.ts',
+      'bin',
+      'lib/private',
       'scripts/build/handlers.ts',
       'scripts/build/bundle.ts',
       'scripts/build/licenses.ts',
       'package-lock.json',
     ],
-    outputs: ['assets/handlers/api/index.mjs', 'assets/handlers/authorizer/index.mjs'],
+    outputs: ['assets/handlers/api/index.mjs', 'assets/handlers/authorizer/index.mjs', 'assets/cli/llm.mjs'],
     run: buildHandlers,
   },
   {

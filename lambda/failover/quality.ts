@@ -2,6 +2,7 @@ import type { QualityConfig } from '../../lib/private/serving-config.ts';
 import { BackendError } from '../backends/backend.ts';
 import type { BackendConfig } from '../contract/config.ts';
 import type { ChatCompletion, ChatCompletionRequest } from '../contract/openai.ts';
+import { matchesPattern } from '../contract/patterns.ts';
 import { endsInLoop } from './repetition.ts';
 
 /** An answer that the policy doesn't take while another backend may do better; kept, for it is better than none. */
@@ -64,7 +65,7 @@ export const isForeignFilter = (finishReason: string | null | undefined, config:
   finishReason === 'content_filter' && !(config.kind === 'bedrock' && config.guardrail !== undefined);
 
 export function matches(text: string, quality: QualityConfig): boolean {
-  return quality.patterns.length > 0 && quality.patterns.some((pattern) => compiled(pattern).test(text));
+  return quality.patterns.length > 0 && quality.patterns.some((pattern) => matchesPattern(pattern, text));
 }
 
 const wantsJson = ({ response_format: format }: ChatCompletionRequest): boolean =>
@@ -90,16 +91,4 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-const patterns = new Map<string, RegExp>();
-
-/** Checked at synth. They stand in the configuration, so that there are only so many. */
-function compiled(pattern: string): RegExp {
-  let regex = patterns.get(pattern);
-  if (regex === undefined) {
-    regex = new RegExp(pattern, 'iu');
-    patterns.set(pattern, regex);
-  }
-  return regex;
 }

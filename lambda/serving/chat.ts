@@ -11,6 +11,7 @@ import { MAX_SENT_BYTES, mayResume, resume } from '../failover/resume.ts';
 import { Session } from '../failover/session.ts';
 import { dispatchStream, type StartedStream } from '../failover/start-stream.ts';
 import { dispatchWhole } from '../failover/whole.ts';
+import { routeByPolicy, routeHeader } from '../routing/by-policy.ts';
 import { type Admission, admit, clampOutput } from './admit.ts';
 import { brokenOff } from './broken-off.ts';
 import type { ClientResponse } from './client-response.ts';
@@ -65,7 +66,11 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   const admission = admit(request, caller.tier, config);
   record.model = admission.model.name;
   if (config.logContent) record.content = new ContentLog(request.messages);
-  const candidates = await route(admission.model, request, scope.registry);
+  const able = await route(admission.model, request, scope.registry);
+  const { priority } = purpose;
+  const facts = { consumer: caller.consumer, tier: caller.tier.name, feature: purpose.feature, priority };
+  const { candidates, decision } = await routeByPolicy(admission.model, able, request, facts);
+  record.route = decision;
   record.candidates = candidates.map(({ config }) => config);
 
   const { totalTimeoutMs, wholeAnswerTimeoutMs } = config.limits;
@@ -220,6 +225,7 @@ const answerHeaders = (chat: AdmittedChat, attempt: Attempt | undefined): Record
   ...chat.headers,
   'x-llm-model': chat.admission.model.name,
   'x-llm-cache': 'bypass',
+  ...(chat.record.route === undefined ? {} : { 'x-llm-route': routeHeader(chat.record.route) }),
   ...(attempt === undefined
     ? {}
     : {

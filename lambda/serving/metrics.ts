@@ -18,6 +18,7 @@
  * | CredentialErrors | Count | refusals for a credential or a model's name of ours: somebody has to mend it |
  * | BreakersOpened | Count | times that a process stopped asking a backend for a while |
  * | BackendErrors | Count | failures of one backend, also those that another one made good |
+ * | RoutedToCheap | Count | requests that the routing policy sent to the cheap backend first |
  * | Demand | Count | requests that wanted a fleet, also one without a task: what wakes it and keeps it awake |
  * | Unserved | Count | those among them that the fleet didn't answer |
  *
@@ -40,6 +41,7 @@ export const UNITS = {
   AllBackendsFailed: 'Count',
   CredentialErrors: 'Count',
   BreakersOpened: 'Count',
+  RoutedToCheap: 'Count',
 } as const;
 
 export type MetricName = keyof typeof UNITS;
@@ -68,6 +70,7 @@ export const DIMENSION_SETS: ReadonlyArray<{
       'AllBackendsFailed',
       'CredentialErrors',
       'BreakersOpened',
+      'RoutedToCheap',
     ],
   },
   {

@@ -2,6 +2,7 @@ import type { BackendError, Usage } from '../backends/backend.ts';
 import type { BackendConfig } from '../contract/config.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import { isOperatorsFault } from '../failover/verdict.ts';
+import type { RouteDecision } from '../routing/by-policy.ts';
 import type { ContentLog } from './content-log.ts';
 import type { ApiError } from './errors.ts';
 import { type FleetDemand, fleetDemand } from './fleet-demand.ts';
@@ -26,6 +27,8 @@ export interface RequestRecord {
   model?: string;
   /** That answered, or whose answer broke off. */
   backend?: string;
+  /** What the routing policy said, where the model has one. */
+  route?: RouteDecision | undefined;
   /** The backends that could have answered, in their order. */
   candidates?: readonly BackendConfig[];
   /** Every call to a backend, in the order in which they began. */
@@ -71,6 +74,7 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     Duration: round(record.durationMs),
     ...(record.backend === undefined ? {} : { BackendErrors: 0 }),
     ...(record.allBackendsFailed ? { AllBackendsFailed: 1 } : {}),
+    ...(record.route === undefined ? {} : { RoutedToCheap: record.route.route === 'cheap' ? 1 : 0 }),
     ...(usage === undefined ? {} : { ...tokens(usage), CostUsd: record.costUsd ?? 0 }),
     ...(record.timeToFirstTokenMs === undefined ? {} : { TimeToFirstToken: round(record.timeToFirstTokenMs) }),
   };
@@ -92,6 +96,10 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     error_code: error?.code?.slice(0, MAX_CODE),
     finish_reason: record.finishReason,
     backend: record.backend,
+    route: record.route?.route,
+    route_reason: record.route?.reason,
+    route_rule: record.route?.rule,
+    route_prompt_tokens: record.route?.promptTokens,
     attempts: attempts.length,
     failures: failures.length === 0 ? undefined : failures.map(({ backend, kind }) => ({ backend, kind })),
     // Fields that are zero nearly always only when they are not.

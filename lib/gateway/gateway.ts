@@ -18,6 +18,7 @@ import { HandlerFunction } from '../private/handler-function';
 import { limitsConfig } from '../private/limits';
 import { ModelRegistry } from '../private/model-registry';
 import { defaultApiName, metricsNamespace } from '../private/names';
+import { routingProblems } from '../private/routing';
 import { createServingApi } from '../private/serving-api';
 import { ServingCode } from '../private/serving-code';
 import { CONSUMERS_ENV, type ServingConfig } from '../private/serving-config';
@@ -250,6 +251,8 @@ export class Gateway extends Construct {
         }
       }
     }
+    const tierNames = this.ownTiers.map(({ tierName }) => tierName);
+    problems.push(...routingProblems(this.registry.render(), tierNames));
     const names = this.consumers.map((consumer) => consumer.consumerName);
     const twice = names.find((name, index) => names.indexOf(name) !== index);
     if (twice !== undefined) problems.push(`two consumers of one gateway have the name "${twice}"`);

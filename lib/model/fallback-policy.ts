@@ -134,6 +134,7 @@ export interface AnswerQuality {
 
   /**
    * Regular expressions (JavaScript's, case-insensitive, Unicode) for texts that are no answer: `^I can't help with`.
+   * The first 2,000 characters are searched.
    *
    * @default - none
    */

@@ -1,10 +1,12 @@
 import { Token } from 'aws-cdk-lib';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
+import { checkCheapBackend } from '../private/routing';
 import { ServingMetrics } from '../private/serving-metrics';
 import { requireInteger, requireKnown, requireUnique } from '../private/validation';
 import type { IBackend } from './backend';
 import { FallbackPolicy } from './fallback-policy';
+import type { RoutingPolicy } from './routing-policy';
 
 /** `GET /v1/models` says when a model was made. A clock would make every synthesis differ. 2025-01-01T00:00:00Z */
 const DEFAULT_CREATED = 1735689600;
@@ -37,6 +39,13 @@ export interface ModelProps {
    * @default FallbackPolicy.standard()
    */
   readonly fallback?: FallbackPolicy;
+
+  /**
+   * Which requests a cheaper one of the backends gets first.
+   *
+   * @default - none: each request goes to the backends in their order
+   */
+  readonly routing?: RoutingPolicy;
 
   /**
    * How many tokens an answer may have: a request that asks for more is clamped to this.
@@ -73,6 +82,9 @@ export class Model extends Construct {
 
   /** What is done when a backend fails, is late, or answers badly. */
   public readonly fallback: FallbackPolicy;
+
+  /** Which requests a cheaper one of the backends gets first. */
+  public readonly routing?: RoutingPolicy;
 
   /** Who is said to own it in `GET /v1/models`. */
   public readonly ownedBy: string;
@@ -116,6 +128,8 @@ export class Model extends Construct {
     this.aliases = [...(props.aliases ?? [])];
     this.backends = [...props.backends];
     this.fallback = props.fallback ?? FallbackPolicy.standard();
+    if (props.routing !== undefined) checkCheapBackend(this, modelName, props.routing.cheap, props.backends);
+    this.routing = props.routing;
     this.ownedBy = props.ownedBy ?? 'cdk-llm-serving';
     this.createdUnixSeconds = props.createdUnixSeconds ?? DEFAULT_CREATED;
     this.maxOutputTokens = props.maxOutputTokens;
@@ -159,6 +173,14 @@ export class Model extends Construct {
    */
   public metricBreakersOpened(options?: MetricOptions): Metric {
     return this.metrics.metric('BreakersOpened', options);
+  }
+
+  /**
+   * Requests that the routing policy sent to the cheap backend first; their sum over 5 minutes unless told otherwise. A
+   * model without such a policy has none.
+   */
+  public metricRoutedToCheap(options?: MetricOptions): Metric {
+    return this.metrics.metric('RoutedToCheap', options);
   }
 
   /** Input tokens, cached ones among them; their sum over 5 minutes unless told otherwise. */

@@ -8,6 +8,7 @@ const EXPOSED_HEADERS = [
   'x-llm-backend',
   'x-llm-cache',
   'x-llm-fallbacks',
+  'x-llm-route',
   'x-llm-validation-error',
   'retry-after',
 ];

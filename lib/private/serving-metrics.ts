@@ -17,6 +17,7 @@ export const METRICS_BY_DIMENSION = {
     'AllBackendsFailed',
     'CredentialErrors',
     'BreakersOpened',
+    'RoutedToCheap',
   ],
   tier: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd'],
 } as const;
