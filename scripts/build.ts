@@ -1,12 +1,13 @@
 /**
  * Builds what is not in git: `lib/*.js` (jsii), `assets/schemas` and the validators (from `lambda/schema`),
- * `assets/handlers` and `assets/cli` (esbuild). Steps whose inputs did not change since they last succeeded are skipped.
+ * `assets/handlers` and `assets/cli` (esbuild), and the bill of what is in them. Steps whose inputs did not change since they last succeeded are skipped.
  *
- *   node scripts/build.ts [--force] [lib|schemas|handlers|cli ...]
+ *   node scripts/build.ts [--force] [lib|schemas|handlers|cli|sbom ...]
  */
 import { buildCli } from './build/cli.ts';
 import { buildHandlers } from './build/handlers.ts';
 import { buildLib } from './build/lib.ts';
+import { buildSbom } from './build/sbom.ts';
 import { buildSchemas } from './build/schemas.ts';
 import { type BuildStep, runSteps } from './build/steps.ts';
 
@@ -44,6 +45,12 @@ const steps: readonly BuildStep[] = [
     ],
     outputs: ['assets/cli/llm.mjs'],
     run: buildCli,
+  },
+  {
+    name: 'sbom',
+    inputs: ['bin', 'lambda', 'scripts/build', 'package.json', 'package-lock.json'],
+    outputs: ['assets/sbom.cdx.json'],
+    run: buildSbom,
   },
   {
     name: 'lib',
