@@ -22,14 +22,13 @@ const steps: readonly BuildStep[] = [
     name: 'handlers',
     inputs: [
       'lambda',
-      'bin',
-      'lib/private',
+      'lib/private/serving-config.ts',
       'scripts/build/handlers.ts',
       'scripts/build/bundle.ts',
       'scripts/build/licenses.ts',
       'package-lock.json',
     ],
-    outputs: ['assets/handlers/api/index.mjs', 'assets/handlers/authorizer/index.mjs', 'assets/cli/llm.mjs'],
+    outputs: ['assets/handlers/api/index.mjs', 'assets/handlers/authorizer/index.mjs'],
     run: buildHandlers,
   },
   {
