@@ -18,6 +18,7 @@
  * | CredentialErrors | Count | refusals for a credential or a model's name of ours: somebody has to mend it |
  * | BreakersOpened | Count | times that a process stopped asking a backend for a while |
  * | BackendErrors | Count | failures of one backend, also those that another one made good |
+ * | UsageEstimated | Count | requests that a backend told no usage for: what they cost is an estimate |
  * | Demand | Count | requests that wanted a fleet, also one without a task: what wakes it and keeps it awake |
  * | Unserved | Count | those among them that the fleet didn't answer |
  *
@@ -40,6 +41,7 @@ export const UNITS = {
   AllBackendsFailed: 'Count',
   CredentialErrors: 'Count',
   BreakersOpened: 'Count',
+  UsageEstimated: 'Count',
 } as const;
 
 export type MetricName = keyof typeof UNITS;
@@ -52,6 +54,8 @@ export const DIMENSION_SETS: ReadonlyArray<{
   readonly dimensions: ReadonlyArray<DimensionName>;
   readonly metrics: readonly MetricName[];
 }> = [
+  // The whole gateway: what alarms and the month's budget are about.
+  { dimensions: [], metrics: ['CostUsd', 'UsageEstimated'] },
   {
     dimensions: ['model'],
     metrics: [
@@ -75,6 +79,7 @@ export const DIMENSION_SETS: ReadonlyArray<{
     metrics: [
       'Requests',
       'BackendErrors',
+      'InputTokens',
       'OutputTokens',
       'CostUsd',
       'TimeToFirstToken',

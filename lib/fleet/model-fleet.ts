@@ -225,6 +225,9 @@ export class ModelFleet extends Construct implements IConnectable {
   /** USD an hour of one task: its share of an instance. @internal */
   public readonly _taskHourlyUsd?: number;
 
+  /** Of an instance of the first type. @internal */
+  public readonly _instance: { readonly hourlyUsd?: number; readonly gpus: number; readonly tasks: number };
+
   /** Seconds. @internal */
   public readonly _stickySeconds: number;
 
@@ -269,6 +272,7 @@ export class ModelFleet extends Construct implements IConnectable {
     const limits = fleetLimits(props.scaling ?? {}, engine.metrics !== undefined);
     const facts = props.capacity._facts();
     const [perInstance = 1] = tasksPerInstance(facts, engine.gpus);
+    this._instance = { hourlyUsd: facts.hourlyUsd, gpus: facts.instances[0]?.gpus ?? engine.gpus, tasks: perInstance };
     this._taskHourlyUsd = facts.hourlyUsd === undefined ? undefined : facts.hourlyUsd / perInstance;
 
     this.warn(fitProblem(facts.instances, engine, weights), internetNeed(engine, weights, props));
