@@ -24,3 +24,4 @@ export * from './model/fallback-policy';
 export * from './model/model';
 export * from './model/openai-compatible';
 export * from './model/token-price';
+export * from './observability/serving-dashboard';

@@ -405,6 +405,33 @@ export class ModelFleet extends Construct implements IConnectable {
     });
   }
 
+  /** GPU-hours of the fleet's instances, idle ones included, by a `CostMeter`; their sum over an hour. */
+  public metricMeteredGpuHours(options?: MetricOptions): Metric {
+    return fleetMetric(this.metricsPlace, 'GpuHours', { statistic: Stats.SUM, period: Duration.hours(1), ...options });
+  }
+
+  /** What the fleet's instances cost in USD, idle ones included, by a `CostMeter`; the sum over an hour. */
+  public metricCostUsd(options?: MetricOptions): Metric {
+    return fleetMetric(this.metricsPlace, 'FleetCostUsd', {
+      statistic: Stats.SUM,
+      period: Duration.hours(1),
+      ...options,
+    });
+  }
+
+  /**
+   * Tokens that the fleet answered with, in percent of those that are expected of its instances, by a `CostMeter`; the
+   * average over an hour. At 100 % a token costs what its price says.
+   */
+  public metricUtilization(options?: MetricOptions): Metric {
+    return fleetMetric(this.metricsPlace, 'Utilization', { period: Duration.hours(1), ...options });
+  }
+
+  /** What a million tokens of the last 24 hours cost in USD, idle instances included, by a `CostMeter`. */
+  public metricEffectiveUsdPerMillionTokens(options?: MetricOptions): Metric {
+    return fleetMetric(this.metricsPlace, 'EffectiveUsdPerMillionTokens', { period: Duration.hours(1), ...options });
+  }
+
   private warn(fit: string | undefined, needed: string | undefined): void {
     if (fit !== undefined) Annotations.of(this).addWarningV2('cdk-llm-serving:fleetDoesNotFit', fit);
     const isolated = this.vpc.privateSubnets.length === 0 && this.vpc.isolatedSubnets.length > 0;

@@ -19,11 +19,13 @@ const TEAM = '9a8b7c6d-1111-4222-8333-444455556666';
 
 type Props = Omit<CostAlarmsProps, 'gateway'>;
 
-function alarms(props: Props | ((stack: Stack) => Props) = {}): {
-  stack: Stack;
-  template: Template;
-  alarms: CostAlarms;
-} {
+interface Made {
+  readonly stack: Stack;
+  readonly template: Template;
+  readonly alarms: CostAlarms;
+}
+
+function alarms(props: Props | ((stack: Stack) => Props) = {}): Made {
   const stack = newStack();
   const gateway = new Gateway(stack, 'Gateway', {
     models: [anyModel(stack)],
@@ -35,9 +37,9 @@ function alarms(props: Props | ((stack: Stack) => Props) = {}): {
 }
 
 /** Threshold by the alarm's place in the construct. */
-function thresholds({ alarms: { alarms }, stack }: ReturnType<typeof alarms>): Record<string, unknown> {
+function thresholds({ alarms: made, stack }: Made): Record<string, unknown> {
   return Object.fromEntries(
-    alarms.map((alarm) => [
+    made.alarms.map((alarm) => [
       alarm.node.id,
       stack.resolve((alarm.node.defaultChild as unknown as { threshold?: number }).threshold) ?? 'band',
     ]),
