@@ -1,3 +1,8 @@
+export * from './cost/alarm-topic';
+export * from './cost/bill-anomalies';
+export * from './cost/cost-alarms';
+export * from './cost/cost-meter';
+export * from './cost/monthly-budget';
 export * from './fleet/engine-options';
 export * from './fleet/fleet-scaling';
 export * from './fleet/gpu-capacity';
@@ -20,3 +25,4 @@ export * from './model/model';
 export * from './model/openai-compatible';
 export * from './model/routing-policy';
 export * from './model/token-price';
+export * from './observability/serving-dashboard';

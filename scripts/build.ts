@@ -28,7 +28,11 @@ const steps: readonly BuildStep[] = [
       'scripts/build/licenses.ts',
       'package-lock.json',
     ],
-    outputs: ['assets/handlers/api/index.mjs', 'assets/handlers/authorizer/index.mjs'],
+    outputs: [
+      'assets/handlers/api/index.mjs',
+      'assets/handlers/authorizer/index.mjs',
+      'assets/handlers/meter/index.mjs',
+    ],
     run: buildHandlers,
   },
   {

@@ -16,6 +16,7 @@ const NEEDED = [
   'lib/index.d.ts',
   'assets/handlers/api/index.mjs',
   'assets/handlers/authorizer/index.mjs',
+  'assets/handlers/meter/index.mjs',
   'assets/cli/llm.mjs',
   'assets/schemas/chat-completion-request.json',
   'assets/cli/llm.mjs',

@@ -19,6 +19,7 @@
  * | BreakersOpened | Count | times that a process stopped asking a backend for a while |
  * | BackendErrors | Count | failures of one backend, also those that another one made good |
  * | RoutedToCheap | Count | requests that the routing policy sent to the cheap backend first |
+ * | UsageEstimated | Count | requests that a backend told no usage for: what they cost is an estimate |
  * | Demand | Count | requests that wanted a fleet, also one without a task: what wakes it and keeps it awake |
  * | Unserved | Count | those among them that the fleet didn't answer |
  *
@@ -42,6 +43,7 @@ export const UNITS = {
   CredentialErrors: 'Count',
   BreakersOpened: 'Count',
   RoutedToCheap: 'Count',
+  UsageEstimated: 'Count',
 } as const;
 
 export type MetricName = keyof typeof UNITS;
@@ -54,6 +56,8 @@ export const DIMENSION_SETS: ReadonlyArray<{
   readonly dimensions: ReadonlyArray<DimensionName>;
   readonly metrics: readonly MetricName[];
 }> = [
+  // The whole gateway: what alarms and the month's budget are about.
+  { dimensions: [], metrics: ['CostUsd', 'UsageEstimated'] },
   {
     dimensions: ['model'],
     metrics: [
@@ -78,6 +82,7 @@ export const DIMENSION_SETS: ReadonlyArray<{
     metrics: [
       'Requests',
       'BackendErrors',
+      'InputTokens',
       'OutputTokens',
       'CostUsd',
       'TimeToFirstToken',

@@ -76,6 +76,7 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     ...(record.allBackendsFailed ? { AllBackendsFailed: 1 } : {}),
     ...(record.route === undefined ? {} : { RoutedToCheap: record.route.route === 'cheap' ? 1 : 0 }),
     ...(usage === undefined ? {} : { ...tokens(usage), CostUsd: record.costUsd ?? 0 }),
+    ...(record.usageEstimated ? { UsageEstimated: 1 } : {}),
     ...(record.timeToFirstTokenMs === undefined ? {} : { TimeToFirstToken: round(record.timeToFirstTokenMs) }),
   };
   // What one backend has to be paid for stands by it in this line, unless there are several.
@@ -151,7 +152,13 @@ function attemptLines(
   if (failure === undefined && bill === undefined) return [];
   const answered = isShared && record.attempts.findLast(({ backend }) => backend === record.backend) === attempt;
   const values: MetricValues = {
-    ...(bill === undefined ? {} : { OutputTokens: bill.usage.outputTokens, CostUsd: bill.costUsd }),
+    ...(bill === undefined
+      ? {}
+      : {
+          InputTokens: bill.usage.inputTokens,
+          OutputTokens: bill.usage.outputTokens,
+          CostUsd: bill.costUsd,
+        }),
     ...(answered ? { Requests: 1 } : {}),
     ...(answered && record.timeToFirstTokenMs !== undefined
       ? { TimeToFirstToken: round(record.timeToFirstTokenMs) }
@@ -168,7 +175,6 @@ function attemptLines(
     asked_as: attempt.reason,
     ...(failure === undefined ? {} : failureFields(failure, options)),
     breaker_opened: attempt.openedBreaker || undefined,
-    input_tokens: bill?.usage.inputTokens,
     usage_estimated: bill?.estimated,
     ...embeddedMetrics(
       options.namespace,

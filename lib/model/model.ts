@@ -198,6 +198,20 @@ export class Model extends Construct {
     return this.metrics.metric('CostUsd', options);
   }
 
+  /**
+   * What the answers of one of the model's backends cost, in USD; the sum over 5 minutes unless told otherwise.
+   *
+   * @throws when the model doesn't have that backend
+   */
+  public metricBackendCostUsd(backendId: string, options?: MetricOptions): Metric {
+    if (!this.backends.some((backend) => backend.backendId === backendId)) {
+      throw new Error(
+        `model "${this.modelName}" has no backend "${backendId}": it has ${this.backends.map((backend) => backend.backendId).join(', ')}`,
+      );
+    }
+    return this.metrics.metric('CostUsd', { dimensionsMap: { model: this.modelName, backend: backendId }, ...options });
+  }
+
   /** Input tokens from a prompt cache; their sum over 5 minutes unless told otherwise. */
   public metricCachedInputTokens(options?: MetricOptions): Metric {
     return this.metrics.metric('CachedInputTokens', options);
