@@ -38,6 +38,7 @@ const FALLBACK: FallbackConfig = {
     empty: true,
     contentFilter: true,
     invalidJson: true,
+    schemaViolation: true,
     invalidToolArguments: true,
     repetition: true,
     truncation: false,

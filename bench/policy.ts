@@ -38,6 +38,7 @@ const OFF: FallbackConfig = {
     empty: false,
     contentFilter: false,
     invalidJson: false,
+    schemaViolation: false,
     invalidToolArguments: false,
     repetition: false,
     truncation: false,

@@ -48,6 +48,7 @@ const fallbackFields = fields({
     empty: boolean,
     contentFilter: boolean,
     invalidJson: boolean,
+    schemaViolation: boolean,
     invalidToolArguments: boolean,
     repetition: boolean,
     truncation: boolean,

@@ -105,11 +105,19 @@ export interface AnswerQuality {
   readonly contentFilter?: boolean;
 
   /**
-   * No valid JSON where the request has `response_format` `json_object` or `json_schema`. The schema itself isn't checked.
+   * No valid JSON where the request has `response_format` `json_object` or `json_schema`.
    *
    * @default true
    */
   readonly invalidJson?: boolean;
+
+  /**
+   * JSON that breaks the schema of the request's `json_schema`, as far as that is certain: the schema is the client's, so
+   * that none of its regular expressions is run (`pattern`) and no reference is followed to elsewhere.
+   *
+   * @default true
+   */
+  readonly schemaViolation?: boolean;
 
   /**
    * A tool call whose arguments are no valid JSON.

@@ -80,6 +80,7 @@ function renderQuality(options: AnswerQuality): QualityConfig {
     empty: options.empty ?? true,
     contentFilter: options.contentFilter ?? true,
     invalidJson: options.invalidJson ?? true,
+    schemaViolation: options.schemaViolation ?? true,
     invalidToolArguments: options.invalidToolArguments ?? true,
     repetition: options.repetition ?? true,
     truncation: options.truncation ?? false,

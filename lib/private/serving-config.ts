@@ -181,6 +181,7 @@ export interface QualityConfig {
   readonly empty: boolean;
   readonly contentFilter: boolean;
   readonly invalidJson: boolean;
+  readonly schemaViolation: boolean;
   readonly invalidToolArguments: boolean;
   readonly repetition: boolean;
   readonly truncation: boolean;

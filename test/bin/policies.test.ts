@@ -28,6 +28,7 @@ test('a fallback policy has every option', () => {
     empty: false,
     contentFilter: false,
     invalidJson: false,
+    schemaViolation: false,
     invalidToolArguments: false,
     repetition: false,
     truncation: true,
