@@ -5,9 +5,9 @@ import type { ServingConfig } from '../contract/config.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import type { Answered } from '../failover/dispatch.ts';
 import type { Health } from '../failover/health.ts';
+import { MAX_SENT_BYTES, mayResume } from '../failover/may-resume.ts';
 import { isStandIn, planOf } from '../failover/plan.ts';
 import { policyOf } from '../failover/policy.ts';
-import { MAX_SENT_BYTES, mayResume, resume } from '../failover/resume.ts';
 import { Session } from '../failover/session.ts';
 import { dispatchStream, type StartedStream } from '../failover/start-stream.ts';
 import { dispatchWhole } from '../failover/whole.ts';
@@ -156,7 +156,10 @@ async function answerStream(chat: AdmittedChat): Promise<void> {
       },
       onFrame: record.content && ((frame) => record.content?.addFrame(frame.bytes)),
       keepSentBytes: mayResume(session) ? MAX_SENT_BYTES : 0,
-      resume: (attempt, error, sent) => resume(session, attempt, error, sent).then(isPart),
+      resume: async (attempt, error, sent) => {
+        const { resume } = await import('../failover/resume.ts');
+        return isPart(await resume(session, attempt, error, sent));
+      },
     });
   } catch (error) {
     const answer = failed(error, chat);
