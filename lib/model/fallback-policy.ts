@@ -62,7 +62,8 @@ export interface CircuitBreakerOptions {
   readonly openTime?: Duration;
 
   /**
-   * The longest such time, up to 1 hour: also how long a backend that is back may go unnoticed.
+   * The longest such time, up to 1 hour: also how long a backend that is back may go unnoticed where there are few
+   * requests. After `openTime` one in a hundred requests may try whatever this says.
    *
    * @default - 15 seconds, or `openTime` where that is longer
    */
