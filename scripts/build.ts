@@ -1,6 +1,6 @@
 /**
  * Builds what is not in git: `lib/*.js` (jsii), `assets/schemas` and the validators (from `lambda/schema`),
- * `assets/handlers` (esbuild). Steps whose inputs did not change since they last succeeded are skipped.
+ * `assets/handlers` and `assets/cli` (esbuild). Steps whose inputs did not change since they last succeeded are skipped.
  *
  *   node scripts/build.ts [--force] [lib|schemas|handlers ...]
  */
@@ -20,12 +20,13 @@ const steps: readonly BuildStep[] = [
     name: 'handlers',
     inputs: [
       'lambda',
-      'lib/private/serving-config.ts',
+      'bin',
+      'lib/private',
       'scripts/build/handlers.ts',
       'scripts/build/licenses.ts',
       'package-lock.json',
     ],
-    outputs: ['assets/handlers/api/index.mjs', 'assets/handlers/authorizer/index.mjs'],
+    outputs: ['assets/handlers/api/index.mjs', 'assets/handlers/authorizer/index.mjs', 'assets/cli/llm.mjs'],
     run: buildHandlers,
   },
   {

@@ -13,6 +13,7 @@ const NEEDED = [
   'lib/index.d.ts',
   'assets/handlers/api/index.mjs',
   'assets/handlers/authorizer/index.mjs',
+  'assets/cli/llm.mjs',
   'assets/schemas/chat-completion-request.json',
   'assets/THIRD-PARTY-LICENSES.txt',
   'node_modules/@pydantic/genai-prices/package.json',

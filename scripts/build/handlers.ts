@@ -4,23 +4,38 @@ import { build, type Metafile } from 'esbuild';
 import { licensesOf } from './licenses.ts';
 import { ROOT } from './steps.ts';
 
+interface Entry {
+  readonly source: string;
+  /** Folder in `assets`. */
+  readonly target: string;
+  /** The module's name, without its ending. */
+  readonly name: string;
+}
+
 /** Each folder of `lambda/` that is the entry of a function. */
-const ENTRIES = ['api', 'authorizer'];
+const HANDLERS: readonly Entry[] = ['api', 'authorizer'].map((name) => ({
+  source: `lambda/${name}/index.ts`,
+  target: `assets/handlers/${name}`,
+  name: 'index',
+}));
+
+/** The operator's command line: Node strips no types in node_modules, where an installed package is. */
+const CLI: Entry = { source: 'bin/llm.ts', target: 'assets/cli', name: 'llm' };
 
 /**
- * One ES module a function, with what is loaded only when first used (SDK clients, translators) in chunks beside it.
+ * One ES module a function or program, with what is loaded only when first used (SDK clients, translators) in chunks beside it.
  * Names are kept readable: a stack trace from production should be one.
  */
 export async function buildHandlers(): Promise<void> {
   const metafiles: Metafile[] = [];
-  for (const entry of ENTRIES) {
-    const source = join(ROOT, 'lambda', entry, 'index.ts');
+  for (const entry of [...HANDLERS, CLI]) {
+    const source = join(ROOT, entry.source);
     if (!existsSync(source)) throw new Error(`no such entry: ${source}`);
-    const target = join(ROOT, 'assets/handlers', entry);
+    const target = join(ROOT, entry.target);
     // Made aside: a synthesis or a test may be reading the old one.
     const outdir = `${target}.${process.pid}`;
     const { metafile } = await build({
-      entryPoints: { index: source },
+      entryPoints: { [entry.name]: source },
       outdir,
       outExtension: { '.js': '.mjs' },
       bundle: true,

@@ -1,0 +1,4 @@
+import type { CommandEntry } from './command.ts';
+
+/** Every command by its name, in the order in which the help lists them. */
+export const COMMANDS: Readonly<Record<string, CommandEntry>> = {};
