@@ -11,6 +11,7 @@ export const METRICS_BY_DIMENSION = {
     'OutputTokens',
     'CachedInputTokens',
     'CostUsd',
+    'SavedUsd',
     'TimeToFirstToken',
     'Duration',
     'Fallbacks',
@@ -18,7 +19,7 @@ export const METRICS_BY_DIMENSION = {
     'CredentialErrors',
     'BreakersOpened',
   ],
-  tier: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd'],
+  tier: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd', 'LedgerErrors', 'BudgetThresholds'],
 } as const;
 
 export type MetricDimension = keyof typeof METRICS_BY_DIMENSION;
