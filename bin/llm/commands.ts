@@ -1,4 +1,7 @@
 import type { CommandEntry } from './command.ts';
 
 /** Every command by its name, in the order in which the help lists them. */
-export const COMMANDS: Readonly<Record<string, CommandEntry>> = {};
+export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  usage: { summary: 'what consumers, users and features used and spent', load: () => import('./usage.ts') },
+  keys: { summary: 'make, list, disable and replace API keys', load: () => import('./keys.ts') },
+};

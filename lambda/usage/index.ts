@@ -15,7 +15,7 @@ export interface LedgerRoom {
 
 export function openLedger(
   config: NonNullable<ServingConfig['ledger']>,
-  options: Pick<LedgerOptions, 'timeoutMs' | 'now'> = {},
+  options: Pick<LedgerOptions, 'now'> = {},
 ): LedgerRoom {
   const ledger = new Ledger({ ...config, ...options });
   return { ledger, keys: new KeyStore(ledger.table), admit: admitByLedger, payerOf, callersUsage };

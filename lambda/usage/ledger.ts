@@ -35,8 +35,8 @@ export interface LedgerOptions {
   readonly reservationMs: number;
   /** How long an item is kept after its month. */
   readonly retentionDays: number;
-  /** How long a call of DynamoDB may take. @default 1000 */
-  readonly timeoutMs?: number;
+  /** How long a call of DynamoDB may take. */
+  readonly timeoutMs: number;
   /** @default Date.now */
   readonly now?: () => number;
 }
@@ -129,7 +129,6 @@ const SETTLE_ATTEMPTS = 4;
 const RETRY_BASE_MS = 50;
 /** Settlements that a process keeps when the ledger is down, to try them again with its next one. */
 const MAX_BACKLOG = 1000;
-const DEFAULT_TIMEOUT_MS = 1000;
 
 /**
  * What consumers, teams and features used and spent. Each request is two updates of one item, the account's of the month:
@@ -147,7 +146,7 @@ export class Ledger {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#bucketSeconds = Math.max(1, Math.ceil(options.reservationMs / 1000 / BUCKETS));
-    this.table = new LedgerTable(options.table, options.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+    this.table = new LedgerTable(options.table, options.timeoutMs);
   }
 
   /** Whether a payer has limits that a request has to be held against before it runs. */

@@ -158,6 +158,7 @@ export class Tier extends Construct {
   private readonly onBudgetExceeded: BudgetAction;
   private readonly budgetThresholds: number[];
   private readonly ledgerUnavailable?: LedgerUnavailable;
+  private readonly hasLimits: boolean;
   private readonly ownConsumers: IConsumer[] = [];
   private readonly metrics: ServingMetrics<'tier'>;
   private inGateway = false;
@@ -196,6 +197,7 @@ export class Tier extends Construct {
     this.onBudgetExceeded = props.onBudgetExceeded ?? BudgetAction.block();
     this.budgetThresholds = thresholdsOf(props.budgetThresholds);
     this.ledgerUnavailable = props.ledgerUnavailable;
+    this.hasLimits = LIMIT_PROPS.some((prop) => props[prop] !== undefined);
     this.usagePlan = new UsagePlan(this, 'Resource', {
       description: `Tier ${this.tierName}`,
       throttle: { rateLimit: requestsPerSecond, burstLimit: burst },
@@ -269,7 +271,7 @@ export class Tier extends Construct {
       ...(this.allowedModels && { allowedModels: this.allowedModels.map(modelName) }),
       ...(this.maxOutputTokens !== undefined && { maxOutputTokens: this.maxOutputTokens }),
       ...(this.priority !== 0 && { priority: this.priority }),
-      limits: this.renderLimits(modelName),
+      ...(this.hasLimits && { limits: this.renderLimits(modelName) }),
     };
   }
 
@@ -307,6 +309,16 @@ export class Tier extends Construct {
     );
   }
 }
+
+/** What the handler has to be told of; without them it does what their defaults say. */
+const LIMIT_PROPS = [
+  'tokensPerMinute',
+  'requestsPerMinute',
+  'monthlyBudgetUsd',
+  'onBudgetExceeded',
+  'budgetThresholds',
+  'ledgerUnavailable',
+] as const;
 
 function thresholdsOf(percentages: readonly number[] = [50, 80, 100]): number[] {
   for (const percentage of percentages) requireInteger('budgetThresholds', percentage, 1, 1000);

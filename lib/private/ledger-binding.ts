@@ -10,6 +10,8 @@ const LEDGER_TABLE_ENV = 'LLM_LEDGER_TABLE';
 
 /** A request's function has so long beside the request's own time: what is reserved lives until then. */
 const RESERVATION_MARGIN_MS = 60_000;
+/** Hundred times what an update takes; a connection is made in it, too. */
+const TIMEOUT_MS = 1000;
 
 /** Lets a gateway's function use the ledger, and says where it is. */
 export function bindLedger(ledger: IUsageLedger | undefined, fn: LambdaFunction): void {
@@ -31,6 +33,7 @@ export function ledgerConfig(
       table: { env: LEDGER_TABLE_ENV },
       reservationMs: totalTimeoutMs + RESERVATION_MARGIN_MS,
       retentionDays: ledger.retention.toDays(),
+      timeoutMs: TIMEOUT_MS,
     },
     ...(named.length > 0 && {
       consumers: named.map(({ consumerName, team, monthlyBudgetUsd }) => ({

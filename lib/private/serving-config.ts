@@ -52,6 +52,8 @@ export interface LedgerConfig {
   readonly reservationMs: number;
   /** How long usage is kept after its month. */
   readonly retentionDays: number;
+  /** A call that takes longer counts as failed: a request waits for it. */
+  readonly timeoutMs: number;
 }
 
 export interface ConsumerConfig {

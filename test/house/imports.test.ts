@@ -34,7 +34,12 @@ describe('imports run one way', () => {
 
   test.each(Object.entries(ALLOWED))('%s imports only its own and %j', (folder, allowed) => {
     const strays = imports.filter(
-      (i) => top(i.from) === folder && top(i.to) !== folder && !allowed.includes(top(i.to)) && !isContract(i),
+      (i) =>
+        top(i.from) === folder &&
+        top(i.to) !== folder &&
+        !allowed.includes(top(i.to)) &&
+        !isContract(i) &&
+        !isLedger(i),
     );
     expect(strays).toEqual([]);
   });
@@ -64,6 +69,11 @@ describe('imports run one way', () => {
 
 function isContract(i: Import): boolean {
   return i.typeOnly && i.from.startsWith('lambda/') && i.to === 'lib/private/serving-config.ts';
+}
+
+/** How usage lies in the ledger's table is known in one place, to those who write it and those who read it. */
+function isLedger(i: Import): boolean {
+  return i.from.startsWith('bin/llm/') && i.to.startsWith('lambda/usage/');
 }
 
 function top(file: string): string {
