@@ -25,12 +25,18 @@ export async function registeredConsumer(
   event: GatewayEvent,
   config: ServingConfig,
   room: LedgerRoom | undefined,
+  onEvent: (event: LedgerEvent) => void = () => {},
 ): Promise<Consumer | undefined> {
   const keyId = event.requestContext.identity?.apiKeyId;
   if (room === undefined || !keyId || config.consumers.has(keyId)) return undefined;
   try {
     return await room.keys.find(keyId, config.tiers);
   } catch (error) {
+    onEvent({ kind: 'error', step: 'look up', error: error instanceof Error ? error.message : 'unknown' });
+    // Then it can only be in that one tier, and what it costs is its key's.
+    const [tier, ...others] = config.tiers;
+    const isLimited = tier?.limits?.monthlyBudgetUsd !== undefined && tier.limits.ledgerUnavailable !== 'allow';
+    if (others.length === 0 && !isLimited) return undefined;
     throw new ApiError(503, 'Your API key can not be looked up at the moment; try again later.', {
       code: 'ledger_unavailable',
       retryAfterMs: 2000,

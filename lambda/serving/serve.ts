@@ -62,7 +62,6 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
     try {
       const { route, params } = router.find(event);
       const ledger = await ledgerRoom;
-      const registered = await registeredConsumer(event, config, ledger);
       if ('walk' in route) {
         const invocationId = context.awsRequestId;
         record = {
@@ -76,11 +75,14 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
           ledgerEvents: [],
           fallbacks: 0,
         };
+        const { ledgerEvents } = record;
+        const registered = await registeredConsumer(event, config, ledger, (told) => ledgerEvents.push(told));
         await answerChat({
           ...{ config, registry, health, event, context, client, record, start, headers },
           ...{ registered, ledger },
         });
       } else {
+        const registered = await registeredConsumer(event, config, ledger);
         const answer = await route.answer({ config, event, requestId, params, registered, ledger });
         client.commit(answer.status ?? 200, { ...headers, ...answer.headers, 'content-type': 'application/json' });
         void client.write(JSON.stringify(answer.body), client.gone);
@@ -101,6 +103,10 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
         try {
           // The client has its answer: it doesn't wait for this.
           record.ledgerEvents.push(...(await settleInLedger(record)));
+        } catch (thrown) {
+          internalError(thrown, requestId);
+        }
+        try {
           report(record);
         } catch (thrown) {
           internalError(thrown, requestId);

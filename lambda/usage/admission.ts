@@ -21,7 +21,7 @@ const RESERVE_ATTEMPTS = 2;
 /** What has to be told of the ledger in the log. */
 export type LedgerEvent =
   | { readonly kind: 'threshold'; readonly crossing: Omit<Crossing, 'spentNano'> & { readonly spentNano?: number } }
-  | { readonly kind: 'error'; readonly step: 'reserve' | 'settle'; readonly error: string };
+  | { readonly kind: 'error'; readonly step: 'look up' | 'reserve' | 'settle'; readonly error: string };
 
 /** A request's place in the ledger, from its admission on. */
 export interface Charge {

@@ -2,8 +2,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { toNano } from '../../lambda/usage/money.ts';
+import { budgetedTier, ledgerConfig, ledgerOf } from '../lambda/support/ledger.ts';
 import { model, openAiBackend, servingConfig } from '../lambda/support/serving.ts';
 import { Upstream } from '../lambda/support/upstream.ts';
+import { createLedgerTable, startDynamoDb, type TestDynamoDb } from '../lambda/usage/fixture.ts';
 import { type Alone, FAULTS, FAULTY_TEXT, type Fault, HEALTHY_TEXT, healthy } from './catalog.ts';
 import { ask, billed, type Seen } from './drive.ts';
 import { startGateway } from './gateway.ts';
@@ -20,14 +23,17 @@ const cells = new Map<string, string>();
 const unhandled: unknown[] = [];
 const onUnhandled = (reason: unknown) => unhandled.push(reason);
 let second: Upstream;
+let dynamoDb: TestDynamoDb;
 
 beforeAll(async () => {
   process.on('unhandledRejection', onUnhandled);
   second = await Upstream.start(healthy);
+  dynamoDb = await startDynamoDb();
 });
 afterAll(async () => {
   process.off('unhandledRejection', onUnhandled);
   await second.stop();
+  await dynamoDb.close();
 });
 
 /** What the rule of a fault makes of it at a place in the chain. */
@@ -65,11 +71,16 @@ describe.each(FAULTS.map((fault) => [fault.name, fault] as const))('%s', (name, 
         const good = openAiBackend(second.url, { id: 'second', deadlines: DEADLINES });
         const backends = position === 'only' ? [bad] : position === 'last of two' ? [dead, bad] : [bad, good];
         const limits = { wholeAnswerTimeoutMs: WHOLE_MS, totalTimeoutMs: LIMIT_MS - 500 };
-        const gateway = await startGateway(servingConfig([model(backends)], { limits }));
+        const table = await createLedgerTable(dynamoDb.client);
+        const tiers = [budgetedTier({ monthlyBudgetUsd: 10 })];
+        const config = servingConfig([model(backends)], { limits, tiers, ...ledgerConfig });
+        const gateway = await startGateway(config, { LEDGER: table });
         const before = second.requests.length;
         const start = performance.now();
         const seen = await ask(gateway, streamed);
         const took = performance.now() - start;
+        // Settled when the client has its answer.
+        await expect.poll(() => gateway.log.some(({ message }) => message === 'chat completion')).toBe(true);
         await gateway.close();
         cells.set(`${name}/${streamed}/${position}`, nameOf(seen));
         expect(nameOf(seen)).toBe(expected(fault, streamed, position));
@@ -77,6 +88,11 @@ describe.each(FAULTS.map((fault) => [fault.name, fault] as const))('%s', (name, 
         // Each token once, on its backend; and the request's cost is the sum of its backends'.
         const [line] = gateway.log.filter(({ message }) => message === 'chat completion');
         expect(billed(gateway.log, 'CostUsd')).toBeCloseTo((line?.CostUsd as number | undefined) ?? 0, 12);
+        expect(await ledgerOf(dynamoDb.client, table)).toEqual({
+          cost: toNano((line?.CostUsd as number | undefined) ?? 0),
+          spent: toNano((line?.CostUsd as number | undefined) ?? 0),
+          reserved: 0,
+        });
         const usedSecond = second.requests.length > before;
         expect(billed(gateway.log, 'OutputTokens', 'second')).toBe(usedSecond ? HEALTHY_TEXT.split(' ').length : 0);
         expect(gateway.log.filter(({ message }) => message === 'internal error')).toEqual([]);
