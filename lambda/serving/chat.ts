@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { Usage } from '../backends/backend.ts';
 import type { Registry } from '../backends/registry.ts';
-import type { ServingConfig } from '../contract/config.ts';
+import type { Consumer, ServingConfig } from '../contract/config.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import type { Answered } from '../failover/dispatch.ts';
 import type { Health } from '../failover/health.ts';
@@ -12,6 +12,7 @@ import { Session } from '../failover/session.ts';
 import { dispatchStream, type StartedStream } from '../failover/start-stream.ts';
 import { dispatchWhole } from '../failover/whole.ts';
 import { routeByPolicy, routeHeader } from '../routing/by-policy.ts';
+import type { LedgerRoom } from '../usage/index.ts';
 import { type Admission, admit, clampOutput } from './admit.ts';
 import { brokenOff } from './broken-off.ts';
 import type { ClientResponse } from './client-response.ts';
@@ -40,6 +41,9 @@ export interface ChatScope {
   /** By `performance.now()`. */
   readonly start: number;
   readonly headers: Readonly<Record<string, string>>;
+  /** The consumer of a key that is in the ledger. */
+  readonly registered?: Consumer | undefined;
+  readonly ledger?: LedgerRoom | undefined;
 }
 
 /** One that is past admission. */
@@ -57,13 +61,13 @@ interface AdmittedChat extends ChatScope {
  */
 export async function answerChat(scope: ChatScope): Promise<void> {
   const { config, event, record, client, context, health } = scope;
-  const caller = identifyCaller(event, config);
+  const caller = identifyCaller(event, config, scope.registered);
   Object.assign(record, { consumer: caller.consumer, tier: caller.tier.name });
   const request = parseChatRequest(event, config.limits.maxRequestBytes);
   record.stream = request.stream === true;
   const purpose = identifyPurpose(event, request, config);
   Object.assign(record, { user: purpose.user, feature: purpose.feature, featureDimension: purpose.featureDimension });
-  const admission = admit(request, caller.tier, config);
+  const { admission, headers } = await admitted(admit(request, caller.tier, config), caller, scope);
   record.model = admission.model.name;
   if (config.logContent) record.content = new ContentLog(request.messages);
   const able = await route(admission.model, request, scope.registry);
@@ -99,7 +103,7 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   });
   record.attempts = session.attempts;
   record.skipped = plan.skipped.map((candidate) => candidate.config.id);
-  const chat = { ...scope, admission, session, signal: deadline.signal };
+  const chat = { ...scope, headers, admission, session, signal: deadline.signal };
   try {
     await (record.stream ? answerStream(chat) : answerWhole(chat));
   } finally {
@@ -107,6 +111,22 @@ export async function answerChat(scope: ChatScope): Promise<void> {
     for (const attempt of session.attempts) attempt.end();
     meter(chat);
   }
+}
+
+/** With the ledger's consent, where there is one, and with what it tells the client. */
+async function admitted(
+  admission: Admission,
+  caller: Caller,
+  { ledger, config, record, headers }: ChatScope,
+): Promise<Pick<AdmittedChat, 'admission' | 'headers'>> {
+  if (ledger === undefined) return { admission, headers };
+  record.model = admission.model.name;
+  const granted = await ledger.admit(admission, caller, {
+    ...{ ledger: ledger.ledger, config },
+    onEvent: (event) => record.ledgerEvents.push(event),
+  });
+  record.charge = granted.charge;
+  return { admission: granted.admission, headers: { ...headers, ...granted.charge.headers } };
 }
 
 async function answerWhole(chat: AdmittedChat): Promise<void> {

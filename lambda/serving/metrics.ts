@@ -11,6 +11,9 @@
  * | ClientErrors | Count | those refused with 4xx, 429 of a backend included |
  * | InputTokens, OutputTokens, CachedInputTokens | Count | as billed; cached ones are among the input ones |
  * | CostUsd | None | USD |
+ * | SavedUsd | None | USD that cached answers would have cost |
+ * | LedgerErrors | Count | requests that the ledger didn't admit or settle in time |
+ * | BudgetThresholds | Count | shares of budgets (50, 80, 100 %) that spending just passed |
  * | TimeToFirstToken | Milliseconds | of streams, from the invocation's start |
  * | Duration | Milliseconds | from the invocation's start to the answer's end |
  * | Fallbacks | Count | backends that were passed over before one answered: failed, or known to be down |
@@ -33,6 +36,9 @@ export const UNITS = {
   OutputTokens: 'Count',
   CachedInputTokens: 'Count',
   CostUsd: 'None',
+  SavedUsd: 'None',
+  LedgerErrors: 'Count',
+  BudgetThresholds: 'Count',
   TimeToFirstToken: 'Milliseconds',
   Duration: 'Milliseconds',
   Fallbacks: 'Count',
@@ -68,6 +74,7 @@ export const DIMENSION_SETS: ReadonlyArray<{
       'OutputTokens',
       'CachedInputTokens',
       'CostUsd',
+      'SavedUsd',
       'TimeToFirstToken',
       'Duration',
       'Fallbacks',
@@ -90,7 +97,10 @@ export const DIMENSION_SETS: ReadonlyArray<{
       'BreakersOpened',
     ],
   },
-  { dimensions: ['tier'], metrics: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd'] },
+  {
+    dimensions: ['tier'],
+    metrics: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd', 'LedgerErrors', 'BudgetThresholds'],
+  },
   // The engine's own metrics have the same dimension.
   { dimensions: ['fleet'], metrics: ['Demand', 'Unserved'] },
   { dimensions: ['feature'], metrics: ['Requests', 'InputTokens', 'OutputTokens', 'CostUsd'] },

@@ -3,6 +3,7 @@ import type { BackendConfig } from '../contract/config.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import { isOperatorsFault } from '../failover/verdict.ts';
 import type { RouteDecision } from '../routing/by-policy.ts';
+import type { Charge, LedgerEvent } from '../usage/admission.ts';
 import type { ContentLog } from './content-log.ts';
 import type { ApiError } from './errors.ts';
 import { type FleetDemand, fleetDemand } from './fleet-demand.ts';
@@ -44,6 +45,12 @@ export interface RequestRecord {
   usage?: Usage;
   usageEstimated?: boolean;
   costUsd?: number;
+  /** What a cached answer would have cost. */
+  savedUsd?: number;
+  /** Its place in the ledger, once it is admitted. */
+  charge?: Charge;
+  /** What the log has to tell of the ledger. */
+  readonly ledgerEvents: LedgerEvent[];
   finishReason?: string | undefined;
   timeToFirstTokenMs?: number;
   /** Only where the owner asked for it. */
@@ -77,6 +84,7 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     ...(record.route === undefined ? {} : { RoutedToCheap: record.route.route === 'cheap' ? 1 : 0 }),
     ...(usage === undefined ? {} : { ...tokens(usage), CostUsd: record.costUsd ?? 0 }),
     ...(record.usageEstimated ? { UsageEstimated: 1 } : {}),
+    ...(record.savedUsd === undefined ? {} : { SavedUsd: record.savedUsd }),
     ...(record.timeToFirstTokenMs === undefined ? {} : { TimeToFirstToken: round(record.timeToFirstTokenMs) }),
   };
   // What one backend has to be paid for stands by it in this line, unless there are several.

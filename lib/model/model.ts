@@ -212,6 +212,11 @@ export class Model extends Construct {
     return this.metrics.metric('CostUsd', { dimensionsMap: { model: this.modelName, backend: backendId }, ...options });
   }
 
+  /** What cached answers would have cost, in USD; the sum over 5 minutes unless told otherwise. */
+  public metricSavedUsd(options?: MetricOptions): Metric {
+    return this.metrics.metric('SavedUsd', options);
+  }
+
   /** Input tokens from a prompt cache; their sum over 5 minutes unless told otherwise. */
   public metricCachedInputTokens(options?: MetricOptions): Metric {
     return this.metrics.metric('CachedInputTokens', options);

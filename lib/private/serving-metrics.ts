@@ -14,6 +14,7 @@ export const METRICS_BY_DIMENSION = {
     'OutputTokens',
     'CachedInputTokens',
     'CostUsd',
+    'SavedUsd',
     'TimeToFirstToken',
     'Duration',
     'Fallbacks',
@@ -22,7 +23,7 @@ export const METRICS_BY_DIMENSION = {
     'BreakersOpened',
     'RoutedToCheap',
   ],
-  tier: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd'],
+  tier: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd', 'LedgerErrors', 'BudgetThresholds'],
   feature: ['Requests', 'InputTokens', 'OutputTokens', 'CostUsd'],
 } as const;
 
