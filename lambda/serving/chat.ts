@@ -1,18 +1,19 @@
 import { performance } from 'node:perf_hooks';
-import type { Usage } from '../backends/backend.ts';
+import { BackendError, type Usage } from '../backends/backend.ts';
 import type { Registry } from '../backends/registry.ts';
+import type { Cache, Seat } from '../cache/contract.ts';
 import type { ServingConfig } from '../contract/config.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import type { Answered } from '../failover/dispatch.ts';
 import type { Health } from '../failover/health.ts';
 import { isStandIn, planOf } from '../failover/plan.ts';
 import { policyOf } from '../failover/policy.ts';
-import { MAX_SENT_BYTES, mayResume, resume } from '../failover/resume.ts';
+import { MAX_SENT_BYTES, mayResume } from '../failover/resume.ts';
 import { Session } from '../failover/session.ts';
-import { dispatchStream, type StartedStream } from '../failover/start-stream.ts';
-import { dispatchWhole } from '../failover/whole.ts';
+import type { StartedStream } from '../failover/start-stream.ts';
 import { type Admission, admit, clampOutput } from './admit.ts';
 import { brokenOff } from './broken-off.ts';
+import { answerFromCache, openCache, settleSeat } from './caching.ts';
 import type { ClientResponse } from './client-response.ts';
 import { ContentLog } from './content-log.ts';
 import { Deadline } from './deadline.ts';
@@ -24,6 +25,7 @@ import { type Bill, billsOf, total } from './metering.ts';
 import { parseChatRequest } from './parse.ts';
 import { route } from './route.ts';
 import type { RequestRecord } from './settle.ts';
+import { type AnswerSource, backendSource } from './source.ts';
 import { failStream, finishStream, relay, usageEvent } from './stream.ts';
 
 /** What a chat completion runs with. */
@@ -31,6 +33,7 @@ export interface ChatScope {
   readonly config: ServingConfig;
   readonly registry: Registry;
   readonly health: Health;
+  readonly cache: Cache | undefined;
   readonly event: GatewayEvent;
   readonly context: InvocationContext;
   readonly client: ClientResponse;
@@ -45,17 +48,18 @@ export interface ChatScope {
 interface AdmittedChat extends ChatScope {
   readonly admission: Admission;
   readonly session: Session;
+  readonly source: AnswerSource;
+  readonly seat: Seat | undefined;
   readonly signal: AbortSignal;
 }
 
 /**
- * The walk of a chat completion: parse, identify, admit, route, dispatch, stream. Between admit and route is the place
- * of the response cache.
+ * The walk of a chat completion: parse, identify, admit, look into the cache, route, dispatch, stream.
  *
  * @throws ApiError while nothing has gone out to the client; later errors are written into the stream
  */
 export async function answerChat(scope: ChatScope): Promise<void> {
-  const { config, event, record, client, context, health } = scope;
+  const { config, event, record, client } = scope;
   const caller = identifyCaller(event, config);
   Object.assign(record, { consumer: caller.consumer, tier: caller.tier.name });
   const request = parseChatRequest(event, config.limits.maxRequestBytes);
@@ -65,14 +69,37 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   const admission = admit(request, caller.tier, config);
   record.model = admission.model.name;
   if (config.logContent) record.content = new ContentLog(request.messages);
-  const candidates = await route(admission.model, request, scope.registry);
+  const cached = await openCache(scope, caller, admission);
+  if (cached?.stored !== undefined) return answerFromCache(scope, cached.stored, admission);
+  const seat = cached?.seat;
+  if (seat === undefined) return answerAnew(scope, caller, purpose, admission, undefined);
+  try {
+    await answerAnew(scope, caller, purpose, admission, seat);
+  } catch (error) {
+    await settleSeat(seat, scope, admission, error);
+    throw error;
+  }
+  // The client needn't wait for that.
+  client.end();
+  await settleSeat(seat, scope, admission, undefined);
+}
+
+async function answerAnew(
+  scope: ChatScope,
+  caller: Caller,
+  purpose: Purpose,
+  admission: Admission,
+  seat: Seat | undefined,
+): Promise<void> {
+  const { config, record, client, context, health } = scope;
+  const candidates = await route(admission.model, admission.request, scope.registry);
   record.candidates = candidates.map(({ config }) => config);
 
   const { totalTimeoutMs, wholeAnswerTimeoutMs } = config.limits;
   const [limit, advice] = record.stream
     ? [totalTimeoutMs, '']
     : [Math.min(totalTimeoutMs, wholeAnswerTimeoutMs), " Long answers need 'stream: true'."];
-  const deadline = new Deadline(limit, context.getRemainingTimeInMillis(), advice, client.gone);
+  const deadline = new Deadline(limit, context.getRemainingTimeInMillis(), advice, seat?.gone ?? client.gone);
   await health.refresh(
     admission.model.name,
     candidates.map(({ config: { id } }) => id),
@@ -94,7 +121,9 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   });
   record.attempts = session.attempts;
   record.skipped = plan.skipped.map((candidate) => candidate.config.id);
-  const chat = { ...scope, admission, session, signal: deadline.signal };
+  const backends = backendSource(session, candidates);
+  const source = seat?.source(backends, deadline.signal) ?? backends;
+  const chat = { ...scope, admission, session, source, seat, signal: deadline.signal };
   try {
     await (record.stream ? answerStream(chat) : answerWhole(chat));
   } finally {
@@ -105,10 +134,10 @@ export async function answerChat(scope: ChatScope): Promise<void> {
 }
 
 async function answerWhole(chat: AdmittedChat): Promise<void> {
-  const { client, record, signal, session } = chat;
-  let answered: Awaited<ReturnType<typeof dispatchWhole>>;
+  const { client, record, signal, source } = chat;
+  let answered: Awaited<ReturnType<AnswerSource['whole']>>;
   try {
-    answered = await dispatchWhole(session);
+    answered = await source.whole();
   } catch (error) {
     throw failed(error, chat);
   }
@@ -125,13 +154,14 @@ async function answerWhole(chat: AdmittedChat): Promise<void> {
     ...completion.usage,
     ...(own?.estimated ? { estimated: true } : {}),
     cost_usd: record.costUsd ?? 0,
+    ...savedBy(chat),
   };
   client.commit(200, { ...answerHeaders(chat, attempt), 'content-type': 'application/json' });
   await client.write(JSON.stringify(completion), signal);
 }
 
 async function answerStream(chat: AdmittedChat): Promise<void> {
-  const { client, record, signal, config, session } = chat;
+  const { client, record, signal, config, session, source, seat } = chat;
   /** Those that the client's answer is made of. */
   const parts: Attempt[] = [];
   const isPart = (answered: Answered<StartedStream>): Answered<StartedStream> => {
@@ -140,7 +170,7 @@ async function answerStream(chat: AdmittedChat): Promise<void> {
     return answered;
   };
   try {
-    await relay(dispatchStream(session).then(isPart), {
+    await relay(source.stream().then(isPart), {
       client,
       signal,
       headersWaitMs: config.limits.headersWaitMs,
@@ -151,7 +181,8 @@ async function answerStream(chat: AdmittedChat): Promise<void> {
       },
       onFrame: record.content && ((frame) => record.content?.addFrame(frame.bytes)),
       keepSentBytes: mayResume(session) ? MAX_SENT_BYTES : 0,
-      resume: (attempt, error, sent) => resume(session, attempt, error, sent).then(isPart),
+      resume: (attempt, error, sent) => source.resume(attempt, error, sent).then(isPart),
+      ...(seat === undefined ? {} : { others: seat }),
     });
   } catch (error) {
     const answer = failed(error, chat);
@@ -167,14 +198,26 @@ async function answerStream(chat: AdmittedChat): Promise<void> {
 }
 
 /** Tokens are those of the answer that the client has; its cost is all that the request cost. */
-function lastUsage({ record }: AdmittedChat, parts: readonly Attempt[], bills: readonly Bill[]): string {
-  const usages = bills.map(({ usage }) => usage);
+function lastUsage(chat: AdmittedChat, parts: readonly Attempt[], bills: readonly Bill[]): string {
+  const { record } = chat;
+  const isFollowed = chat.seat?.followed !== undefined;
+  const usages = isFollowed ? parts.flatMap(({ usage }) => usage ?? []) : bills.map(({ usage }) => usage);
+  const saved = savedBy(chat).saved_usd;
   const [first] = parts;
   return usageEvent(parts.length === 1 ? first?.usageFrame : undefined, first?.sample, {
     ...total(usages),
     estimated: bills.some(({ estimated }) => estimated),
     costUsd: record.costUsd ?? 0,
+    ...(saved === undefined ? {} : { savedUsd: saved }),
   });
+}
+
+/** Another request of the same paid for the answer. */
+function savedBy({ seat, record }: AdmittedChat): { saved_usd?: number } {
+  if (seat?.followed === undefined) return {};
+  record.costUsd = 0;
+  record.cache = { outcome: 'hit', savedUsd: seat.followed.costUsd };
+  return { saved_usd: seat.followed.costUsd };
 }
 
 function answeredBy(attempt: Attempt, { record, session }: AdmittedChat): void {
@@ -201,7 +244,9 @@ function failed(error: unknown, { record, signal, session }: AdmittedChat): ApiE
     if (signal.reason instanceof ApiError) return signal.reason;
     return new ApiError(499, 'The client closed the connection.', { code: 'client_closed_request' });
   }
-  const { failures } = session;
+  // What the one who led met, whom this request followed.
+  if (error instanceof ApiError) return error;
+  const failures = session.failures.length === 0 && error instanceof BackendError ? [error] : session.failures;
   if (failures.length === 0) throw error;
   const answer = toApiError(failures);
   if (answer.status >= 429) record.allBackendsFailed = record.backend === undefined;
@@ -219,7 +264,7 @@ const attributionOf = (caller: Caller, purpose: Purpose): Record<string, string>
 const answerHeaders = (chat: AdmittedChat, attempt: Attempt | undefined): Record<string, string> => ({
   ...chat.headers,
   'x-llm-model': chat.admission.model.name,
-  'x-llm-cache': 'bypass',
+  ...cacheHeaders(chat),
   ...(attempt === undefined
     ? {}
     : {
@@ -227,3 +272,6 @@ const answerHeaders = (chat: AdmittedChat, attempt: Attempt | undefined): Record
         'x-llm-fallbacks': String(chat.session.fallbacksBefore(attempt.backend)),
       }),
 });
+
+const cacheHeaders = ({ seat, record }: AdmittedChat): Record<string, string> =>
+  seat?.isFollowing ? { 'x-llm-cache': 'hit', age: '0' } : { 'x-llm-cache': record.cache?.outcome ?? 'bypass' };

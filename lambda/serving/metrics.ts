@@ -18,6 +18,9 @@
  * | CredentialErrors | Count | refusals for a credential or a model's name of ours: somebody has to mend it |
  * | BreakersOpened | Count | times that a process stopped asking a backend for a while |
  * | BackendErrors | Count | failures of one backend, also those that another one made good |
+ * | CacheHits, CacheMisses | Count | requests that qualify for the cache, answered from it or not |
+ * | CacheErrors | Count | those for which the cache wasn't there in time |
+ * | SavedUsd | None | what answers out of the cache had cost, USD |
  * | Demand | Count | requests that wanted a fleet, also one without a task: what wakes it and keeps it awake |
  * | Unserved | Count | those among them that the fleet didn't answer |
  *
@@ -40,6 +43,10 @@ export const UNITS = {
   AllBackendsFailed: 'Count',
   CredentialErrors: 'Count',
   BreakersOpened: 'Count',
+  CacheHits: 'Count',
+  CacheMisses: 'Count',
+  CacheErrors: 'Count',
+  SavedUsd: 'None',
 } as const;
 
 export type MetricName = keyof typeof UNITS;
@@ -68,6 +75,10 @@ export const DIMENSION_SETS: ReadonlyArray<{
       'AllBackendsFailed',
       'CredentialErrors',
       'BreakersOpened',
+      'CacheHits',
+      'CacheMisses',
+      'CacheErrors',
+      'SavedUsd',
     ],
   },
   {

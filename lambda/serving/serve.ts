@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { createRegistry } from '../backends/registry.ts';
+import type { Cache } from '../cache/contract.ts';
 import type { ServingConfig } from '../contract/config.ts';
 import { Health, type SharedBreakers } from '../failover/health.ts';
 import { answerChat } from './chat.ts';
@@ -16,7 +17,9 @@ export interface ServingDeps {
   log(line: string): void;
   /** `awslambda.HttpResponseStream.from` */
   readonly withPrelude: WithPrelude;
-  /** Where processes tell each other which backends are down. Without it each finds out for itself. */
+  /** Answers that processes share. Without it each request is answered anew. */
+  readonly cache?: Cache;
+  /** Where processes tell each other which backends are down. Without it, or the cache, each finds out for itself. */
   readonly sharedBreakers?: SharedBreakers;
 }
 
@@ -37,7 +40,7 @@ const ROUTES: readonly Route[] = [
  */
 export function createServing(config: ServingConfig, deps: ServingDeps): StreamingHandler {
   const registry = createRegistry();
-  const health = new Health(deps.sharedBreakers);
+  const health = new Health(deps.sharedBreakers ?? deps.cache?.breakers);
   const router = new Router(ROUTES);
 
   return async (event, stream, context) => {
@@ -61,7 +64,8 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
           bills: [],
           fallbacks: 0,
         };
-        await answerChat({ config, registry, health, event, context, client, record, start, headers });
+        const { cache } = deps;
+        await answerChat({ config, registry, health, cache, event, context, client, record, start, headers });
       } else {
         const answer = await route.answer({ config, event, requestId, params });
         client.commit(answer.status ?? 200, { ...headers, ...answer.headers, 'content-type': 'application/json' });
