@@ -192,6 +192,7 @@ async function answerStream(chat: AdmittedChat): Promise<void> {
     return;
   }
   record.finishReason = parts.at(-1)?.finishReason;
+  savedBy(chat);
   const bills = meter(chat).filter(({ attempt }) => parts.includes(attempt));
   const wantsUsage = chat.admission.request.stream_options?.include_usage === true;
   finishStream(client, wantsUsage ? lastUsage(chat, parts, bills) : undefined, signal);

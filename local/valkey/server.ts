@@ -1,10 +1,10 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { Redis } from 'iovalkey';
-import { createRedisServer } from 'js-redis-server';
 
 export interface ValkeyServer {
   readonly port: number;
@@ -25,23 +25,22 @@ export interface ValkeyServerOptions {
 
 const PROGRAMS = ['valkey-server', 'redis-server'];
 const START_MS = 10_000;
+const JS_SERVER = fileURLToPath(new URL('./js-server.ts', import.meta.url));
 
 /** A Valkey on this machine: a real one where there is one, else an implementation in JavaScript. Nothing is kept on disk. */
 export async function startValkeyServer(options: ValkeyServerOptions = {}): Promise<ValkeyServer> {
   const program = options.program ?? process.env.VALKEY_SERVER ?? findProgram(process.env.PATH ?? '');
-  if (program === undefined) {
-    const server = await createRedisServer(options.port === undefined ? {} : { port: options.port });
-    return { ...addressOf(server.port), program: 'js-redis-server', pid: undefined, close: () => server.close() };
-  }
   const port = options.port ?? (await freePort());
-  const child = spawn(program, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'], {
-    stdio: 'ignore',
-  });
-  await answers(port, child, program);
-  return { ...addressOf(port), program, pid: child.pid, close: () => end(child) };
+  const child =
+    program === undefined
+      ? fork(JS_SERVER, [String(port)], { stdio: 'ignore' })
+      : spawn(program, ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'], {
+          stdio: 'ignore',
+        });
+  const name = program ?? 'js-redis-server';
+  await answers(port, child, name);
+  return { port, url: `redis://127.0.0.1:${port}`, program: name, pid: child.pid, close: () => end(child) };
 }
-
-const addressOf = (port: number) => ({ port, url: `redis://127.0.0.1:${port}` });
 
 /** The first of the programs that the path leads to. */
 export function findProgram(path: string): string | undefined {

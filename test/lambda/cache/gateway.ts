@@ -27,8 +27,8 @@ export const cacheConfig = (endpoint: string, overrides: Partial<CacheConfig> = 
   auth: { type: 'none' },
   deployment: 'test',
   // A busy machine isn't a slow cache.
-  timeoutMs: 1000,
-  connectTimeoutMs: 2000,
+  timeoutMs: 5000,
+  connectTimeoutMs: 5000,
   policy: POLICY,
   ...overrides,
 });
