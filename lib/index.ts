@@ -1,3 +1,6 @@
+export * from './cache/cache-endpoint';
+export * from './cache/cache-policy';
+export * from './cache/response-cache';
 export * from './fleet/engine-options';
 export * from './fleet/fleet-scaling';
 export * from './fleet/gpu-capacity';

@@ -10,6 +10,7 @@ import { ApiGatewayDomain } from 'aws-cdk-lib/aws-route53-targets';
 import { CfnWebACLAssociation } from 'aws-cdk-lib/aws-wafv2';
 import { Construct } from 'constructs';
 import type { Model } from '../model/model';
+import { bindCache } from '../private/bind-cache';
 import { corsConfig } from '../private/cors';
 import { environmentProblem } from '../private/environment-size';
 import { requireFeatures } from '../private/features';
@@ -20,7 +21,7 @@ import { ModelRegistry } from '../private/model-registry';
 import { defaultApiName, metricsNamespace } from '../private/names';
 import { createServingApi } from '../private/serving-api';
 import { ServingCode } from '../private/serving-code';
-import { CONSUMERS_ENV, type ServingConfig } from '../private/serving-config';
+import { type CacheConfig, CONSUMERS_ENV, type ServingConfig } from '../private/serving-config';
 import { requireBurst, requireDuration, requireKnown } from '../private/validation';
 import type { IConsumer } from './consumer';
 import { GatewayCompute } from './gateway-compute';
@@ -59,6 +60,7 @@ export class Gateway extends Construct {
   private readonly registry: ModelRegistry;
   private readonly ownTiers: Tier[] = [];
   private readonly metricsNamespace: string;
+  private readonly cache?: CacheConfig;
 
   constructor(scope: Construct, id: string, props: GatewayProps = {}) {
     super(scope, id);
@@ -82,7 +84,8 @@ export class Gateway extends Construct {
     const apiName = props.apiName ?? defaultApiName(this);
     this.metricsNamespace = metricsNamespace(props.metricsNamespace, apiName);
 
-    const compute = props.compute ?? GatewayCompute.lambda();
+    const given = props.compute ?? GatewayCompute.lambda();
+    const compute = props.cache?.vpc === undefined ? given : given._inVpc(props.cache.vpc);
     const tracing = props.tracing ?? true;
     const logs = {
       logRetention: props.logRetention ?? RetentionDays.THREE_MONTHS,
@@ -103,6 +106,7 @@ export class Gateway extends Construct {
     this.handlerLogGroup = handler.logGroup;
     const { invoked, connections } = compute._target(this, this.handler);
     this.registry = new ModelRegistry(this, this.handler, connections);
+    this.cache = props.cache && bindCache(this, props.cache, this.handler, connections);
     this.handler.addEnvironment(CONSUMERS_ENV, Lazy.uncachedString({ produce: () => this.renderConsumers() }));
 
     this.authorizer = new HandlerFunction(this, 'Authorizer', {
@@ -224,6 +228,7 @@ export class Gateway extends Construct {
       limits: rendered.limits,
       metrics: { namespace: this.metricsNamespace },
       logContent: props.logContent ?? false,
+      ...(this.cache && { cache: this.cache }),
       ...(rendered.cors && { cors: rendered.cors }),
     };
   }

@@ -1,6 +1,7 @@
 import { Token } from 'aws-cdk-lib';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
+import type { CachePolicy } from '../cache/cache-policy';
 import { ServingMetrics } from '../private/serving-metrics';
 import { requireInteger, requireKnown, requireUnique } from '../private/validation';
 import type { IBackend } from './backend';
@@ -39,6 +40,13 @@ export interface ModelProps {
   readonly fallback?: FallbackPolicy;
 
   /**
+   * What the gateway's cache does for it; without a cache, nothing.
+   *
+   * @default - the policy of the cache
+   */
+  readonly cache?: CachePolicy;
+
+  /**
    * How many tokens an answer may have: a request that asks for more is clamped to this.
    *
    * @default - each backend's own maximum
@@ -73,6 +81,9 @@ export class Model extends Construct {
 
   /** What is done when a backend fails, is late, or answers badly. */
   public readonly fallback: FallbackPolicy;
+
+  /** What the gateway's cache does for it; undefined for the cache's own policy. */
+  public readonly cache?: CachePolicy;
 
   /** Who is said to own it in `GET /v1/models`. */
   public readonly ownedBy: string;
@@ -116,6 +127,7 @@ export class Model extends Construct {
     this.aliases = [...(props.aliases ?? [])];
     this.backends = [...props.backends];
     this.fallback = props.fallback ?? FallbackPolicy.standard();
+    this.cache = props.cache;
     this.ownedBy = props.ownedBy ?? 'cdk-llm-serving';
     this.createdUnixSeconds = props.createdUnixSeconds ?? DEFAULT_CREATED;
     this.maxOutputTokens = props.maxOutputTokens;
@@ -179,6 +191,26 @@ export class Model extends Construct {
   /** Input tokens from a prompt cache; their sum over 5 minutes unless told otherwise. */
   public metricCachedInputTokens(options?: MetricOptions): Metric {
     return this.metrics.metric('CachedInputTokens', options);
+  }
+
+  /** Answers out of the cache; their sum over 5 minutes unless told otherwise. */
+  public metricCacheHits(options?: MetricOptions): Metric {
+    return this.metrics.metric('CacheHits', options);
+  }
+
+  /** Requests that qualified for the cache and were answered anew; their sum over 5 minutes unless told otherwise. */
+  public metricCacheMisses(options?: MetricOptions): Metric {
+    return this.metrics.metric('CacheMisses', options);
+  }
+
+  /** Requests for which the cache wasn't there in time; their sum over 5 minutes unless told otherwise. */
+  public metricCacheErrors(options?: MetricOptions): Metric {
+    return this.metrics.metric('CacheErrors', options);
+  }
+
+  /** What answers out of the cache had cost, in USD; the sum over 5 minutes unless told otherwise. */
+  public metricSavedUsd(options?: MetricOptions): Metric {
+    return this.metrics.metric('SavedUsd', options);
   }
 
   /** Milliseconds to the first token of a stream; the median over 5 minutes unless told otherwise. */

@@ -17,6 +17,10 @@ export const METRICS_BY_DIMENSION = {
     'AllBackendsFailed',
     'CredentialErrors',
     'BreakersOpened',
+    'CacheHits',
+    'CacheMisses',
+    'CacheErrors',
+    'SavedUsd',
   ],
   tier: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd'],
 } as const;
