@@ -20,6 +20,7 @@ import { readGivenValues } from './secrets/given-values.ts';
 import { SecretStore } from './secrets/secret-store.ts';
 import { startSecretsManager } from './secrets/secrets-manager.ts';
 import { apiKeyValue, readSeed } from './state.ts';
+import { Caches } from './valkey/caches.ts';
 
 export interface LocalOptions {
   /** Folder of a cloud assembly: what `cdk synth -o` wrote. */
@@ -66,7 +67,9 @@ export interface LocalRun {
   readonly missingSecrets: readonly string[];
   /** ECS services that run here. */
   readonly fleets: readonly Fleet[];
-  /** Ids of the functions' and the tasks' processes. */
+  /** URLs of the caches that run here. */
+  readonly caches: readonly string[];
+  /** Ids of the processes of functions, tasks and caches. */
   readonly pids: number[];
   /** Ends everything that was started. */
   close(): Promise<void>;
@@ -99,6 +102,8 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       secret: (valueFrom) => secrets.resolve(`secretsmanager:${dynamicReferenceOf(valueFrom)}`),
     });
     started.push(() => fleets.close());
+    const caches = await Caches.start(stacks, log);
+    started.push(() => caches.close());
     const functions = new Functions(stacks, {
       environment: options.realAws === true ? realAwsVariables(process.env) : serviceVariables(urls, process.env),
       account: accountConcurrency(options.maxConcurrency ?? 100),
@@ -106,7 +111,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
         putEmbeddedMetrics(store, line);
         log(label, line);
       },
-      localized: fleets.localized,
+      localized: (value) => caches.localized(fleets.localized(value)),
       ...(options.compute === undefined ? {} : { compute: options.compute }),
     });
     started.push(() => functions.close());
@@ -132,9 +137,10 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       keys,
       gaps: [...gapsOf(stacks), ...fleets.gaps],
       fleets: fleets.all,
+      caches: caches.urls,
       missingSecrets: options.realAws === true ? [] : missingSecrets(stacks, secrets),
       get pids() {
-        return [...functions.prepared.flatMap((fn) => fn.pids), ...fleets.pids];
+        return [...functions.prepared.flatMap((fn) => fn.pids), ...fleets.pids, ...caches.pids];
       },
       close,
     };

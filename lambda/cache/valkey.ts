@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Redis } from 'iovalkey';
+import { Redis } from 'iovalkey';
 
 export interface Credentials {
   readonly username?: string;
@@ -150,7 +150,7 @@ export class Valkey {
     const { endpoint, credentials, connectTimeoutMs } = this.#options;
     const { hostname, port, protocol } = new URL(endpoint);
     const isEncrypted = protocol === 'rediss:';
-    const [{ Redis }, own] = await Promise.all([import('iovalkey'), isEncrypted ? credentials?.() : undefined]);
+    const own = isEncrypted ? await credentials?.() : undefined;
     const client = new Redis({
       host: hostname,
       port: Number(port || DEFAULT_PORT),

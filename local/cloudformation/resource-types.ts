@@ -89,6 +89,7 @@ function serviceArn(resource: ResourceView): string {
 
 const iam: ResourceType = { standIn: 'differs', note: 'permissions are not checked: what IAM would deny works here' };
 const runs: ResourceType = { standIn: 'runs' };
+const cacheUser: ResourceType = { standIn: 'differs', note: 'the cache lets in who reaches it' };
 
 /** The resource types whose references and effects are known. Of the others nothing is known, and that is said. */
 export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
@@ -233,6 +234,18 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
     standIn: 'differs',
     note: 'no instances: tasks are processes of this machine',
   },
+  'AWS::ElastiCache::ServerlessCache': {
+    standIn: 'runs',
+    ref: nameOf('ServerlessCacheName'),
+    attributes: {
+      ARN: (resource) => arn('elasticache', resource, `serverlesscache:${nameOf('ServerlessCacheName')(resource)}`),
+      'Endpoint.Address': (resource) =>
+        `${nameOf('ServerlessCacheName')(resource)}-${physicalId(resource, 6)}.serverless.${resource.region}.cache.amazonaws.com`,
+      'Endpoint.Port': () => '6379',
+    },
+  },
+  'AWS::ElastiCache::User': { ...cacheUser, ref: nameOf('UserId') },
+  'AWS::ElastiCache::UserGroup': { ...cacheUser, ref: nameOf('UserGroupId') },
   'AWS::S3::Bucket': {
     standIn: 'differs',
     note: 'nothing is stored',

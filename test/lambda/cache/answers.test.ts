@@ -295,7 +295,9 @@ describe('what is not kept', () => {
 
   test('an error', async () => {
     const gateway = await start();
-    up.answer = (response) => response.writeHead(500).end('{}');
+    up.answer = (response) => {
+      response.writeHead(500).end('{}');
+    };
     await expect(ask(gateway)).rejects.toThrow(/502/);
     up.answer = answerText('An answer');
     expect(await ask(gateway)).toMatchObject({ text: 'An answer', cache: 'miss' });
