@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { FallbackConfig, ServingConfig } from '../lib/private/serving-config.ts';
+import type { CacheConfig, FallbackConfig, ServingConfig } from '../lib/private/serving-config.ts';
 import { type LocalFunction, startFunction } from '../local/lambda/local-function.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
@@ -18,7 +18,7 @@ export function bare(upstream: string): Contender {
 }
 
 /** The bundle that is deployed, configured with one OpenAI-compatible backend. */
-export function ours(upstream: string, fallback?: FallbackConfig): Contender {
+export function ours(upstream: string, fallback?: FallbackConfig, cache?: CacheConfig): Contender {
   const codeDir = mkdtempSync(join(tmpdir(), 'bench-handler-'));
   cpSync(join(ROOT, 'assets/handlers/api'), codeDir, { recursive: true });
   const config: ServingConfig = {
@@ -57,6 +57,7 @@ export function ours(upstream: string, fallback?: FallbackConfig): Contender {
     },
     metrics: { namespace: 'LlmServing' },
     logContent: false,
+    ...(cache && { cache }),
   };
   writeFileSync(join(codeDir, 'serving-config.json'), JSON.stringify(config));
   return { name: 'ours', codeDir, environment: { UPSTREAM: upstream } };

@@ -10,10 +10,14 @@ export interface Timing {
   readonly wholeMs: number;
 }
 
-/** One streamed chat completion, as API Gateway would ask for it. Throws unless it came whole. */
-export async function streamOnce(target: LocalFunction): Promise<Timing> {
+/**
+ * One streamed chat completion, as API Gateway would ask for it. Throws unless it came whole.
+ *
+ * @param question what makes it another request than the others
+ */
+export async function streamOnce(target: LocalFunction, question = ''): Promise<Timing> {
   const start = performance.now();
-  const answer = await target.invokeStreaming(chatEvent());
+  const answer = await target.invokeStreaming(chatEvent(question));
   let firstTokenMs: number | undefined;
   let body = '';
   for await (const piece of answer.body) {
@@ -26,18 +30,19 @@ export async function streamOnce(target: LocalFunction): Promise<Timing> {
   return { firstTokenMs, wholeMs: performance.now() - start };
 }
 
-const BODY = JSON.stringify({
-  model: 'bench',
-  stream: true,
-  stream_options: { include_usage: true },
-  messages: [
-    { role: 'system', content: 'You are a helpful assistant. Answer briefly.' },
-    { role: 'user', content: 'Why does a stream of tokens feel faster than a whole answer? '.repeat(8) },
-  ],
-});
+const bodyOf = (question: string): string =>
+  JSON.stringify({
+    model: 'bench',
+    stream: true,
+    stream_options: { include_usage: true },
+    messages: [
+      { role: 'system', content: 'You are a helpful assistant. Answer briefly.' },
+      { role: 'user', content: 'Why does a stream of tokens feel faster than a whole answer? '.repeat(8) + question },
+    ],
+  });
 
 /** A REST API's Lambda proxy event. */
-function chatEvent(): object {
+function chatEvent(question: string): object {
   const headers = {
     accept: 'application/json',
     authorization: 'Bearer 0123456789012345678901234567890123456789',
@@ -68,7 +73,7 @@ function chatEvent(): object {
       stage: 'v1',
       identity: { apiKey: '0123456789012345678901234567890123456789', apiKeyId: 'abcdefghij', sourceIp: '127.0.0.1' },
     },
-    body: BODY,
+    body: bodyOf(question),
     isBase64Encoded: false,
   };
 }

@@ -1,3 +1,6 @@
+export * from './cache/cache-endpoint';
+export * from './cache/cache-policy';
+export * from './cache/response-cache';
 export * from './cost/alarm-topic';
 export * from './cost/bill-anomalies';
 export * from './cost/cost-alarms';

@@ -21,6 +21,7 @@ import { readGivenValues } from './secrets/given-values.ts';
 import { SecretStore } from './secrets/secret-store.ts';
 import { startSecretsManager } from './secrets/secrets-manager.ts';
 import { apiKeyValue, readSeed } from './state.ts';
+import { Caches } from './valkey/caches.ts';
 
 export interface LocalOptions {
   /** Folder of a cloud assembly: what `cdk synth -o` wrote. */
@@ -71,7 +72,9 @@ export interface LocalRun {
   readonly ledgerTable?: string;
   /** ECS services that run here. */
   readonly fleets: readonly Fleet[];
-  /** Ids of the functions' and the tasks' processes. */
+  /** URLs of the caches that run here. */
+  readonly caches: readonly string[];
+  /** Ids of the processes of functions, tasks and caches. */
   readonly pids: number[];
   /** Ends everything that was started. */
   close(): Promise<void>;
@@ -106,6 +109,8 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       secret: (valueFrom) => secrets.resolve(`secretsmanager:${dynamicReferenceOf(valueFrom)}`),
     });
     started.push(() => fleets.close());
+    const caches = await Caches.start(stacks, log);
+    started.push(() => caches.close());
     const functions = new Functions(stacks, {
       environment: options.realAws === true ? realAwsVariables(process.env) : serviceVariables(urls, process.env),
       account: accountConcurrency(options.maxConcurrency ?? 100),
@@ -113,7 +118,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
         putEmbeddedMetrics(store, line);
         log(label, line);
       },
-      localized: fleets.localized,
+      localized: (value) => caches.localized(fleets.localized(value)),
       ...(options.compute === undefined ? {} : { compute: options.compute }),
     });
     started.push(() => functions.close());
@@ -145,9 +150,10 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       ...(dynamoDb === undefined ? {} : { dynamoDbUrl: dynamoDb.url }),
       ...(ledgerTable === undefined ? {} : { ledgerTable }),
       fleets: fleets.all,
+      caches: caches.urls,
       missingSecrets: options.realAws === true ? [] : missingSecrets(stacks, secrets),
       get pids() {
-        return [...functions.prepared.flatMap((fn) => fn.pids), ...fleets.pids];
+        return [...functions.prepared.flatMap((fn) => fn.pids), ...fleets.pids, ...caches.pids];
       },
       close,
     };

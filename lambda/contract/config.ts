@@ -1,5 +1,6 @@
 import type {
   BackendConfig as BackendConfigWithRefs,
+  CacheConfig as CacheConfigWithRefs,
   ConsumerConfig,
   EnvRef,
   ModelConfig as ModelConfigWithRefs,
@@ -19,6 +20,7 @@ export type Resolved<T> = T extends EnvRef
     ? T
     : { [K in keyof T]: Resolved<T[K]> };
 
+export type CacheConfig = Resolved<CacheConfigWithRefs>;
 export type BackendConfig = Resolved<BackendConfigWithRefs>;
 export type BackendConfigOf<Kind extends BackendConfig['kind']> = Extract<BackendConfig, { kind: Kind }>;
 export type ModelConfig = Omit<Resolved<ModelConfigWithRefs>, 'backends'> & {

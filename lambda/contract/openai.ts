@@ -85,6 +85,8 @@ export interface CompletionUsage {
   completion_tokens_details?: { reasoning_tokens?: number; [field: string]: unknown };
   /** Ours: what the answer cost, USD. */
   cost_usd?: number;
+  /** Ours: what an answer out of the cache would have cost, USD. */
+  saved_usd?: number;
 }
 
 /** A whole answer. */

@@ -1,8 +1,9 @@
-import type { BackendError, Frame } from '../backends/backend.ts';
+import { BackendError, type Frame } from '../backends/backend.ts';
 import type { Candidate } from '../serving/route.ts';
 import type { Attempt } from './attempt.ts';
 import { continuation, continuesItself, partialOf } from './continuation.ts';
-import { type Answered, dispatch } from './dispatch.ts';
+import { type Answered, type Asking, dispatch } from './dispatch.ts';
+import { parseFrame } from './frame-delta.ts';
 import { mayResume } from './may-resume.ts';
 import { isStandIn } from './plan.ts';
 import type { Session } from './session.ts';
@@ -36,25 +37,54 @@ export async function resume(
   if (partial === undefined || sample === undefined || partial.callsTools || !mayResume(session)) throw failure;
   const order = resumersOf(session, broken, failure);
   if (order.length === 0) throw failure;
-  const { text } = partial;
   try {
-    return await dispatch(
-      session,
-      {
-        ask: async (attempt, others) => {
-          const { config } = attempt.candidate;
-          const next = continuation(session.options.requestFor(attempt.candidate), text, config);
-          const started = await startStream(session, attempt, others, next);
-          return splice(started, { sample, text, mayRepeat: !continuesItself(config) });
-        },
-        discard,
-      },
-      { order, lastResort: [], reason: 'resume' },
-    );
+    return await goOn(session, order, sample, partial.text);
   } catch {
     throw failure;
   }
 }
+
+/**
+ * Goes on with another request's answer, whose leader is gone.
+ *
+ * @param sent what all who follow it have
+ * @throws BackendError when nothing can go on with it, DispatchError when nothing did
+ */
+export async function takeOver(
+  session: Session,
+  broken: Attempt,
+  sent: readonly Frame[],
+): Promise<Answered<StartedStream>> {
+  const { request, plan } = session.options;
+  if ((request.n ?? 1) === 1 && sent.some(isLast)) return { attempt: broken, answer: ended() };
+  const partial = partialOf(sent);
+  const [sample] = sent;
+  const order = plan.order.filter(({ config }) => !isStandIn(config));
+  if (sample === undefined || partial.callsTools || !mayResume(session) || order.length === 0) {
+    throw new BackendError(broken.backend, 'connection', 'the request that led this answer is gone');
+  }
+  return goOn(session, order, sample, partial.text);
+}
+
+function goOn(
+  session: Session,
+  order: readonly Candidate[],
+  sample: Frame,
+  text: string,
+): Promise<Answered<StartedStream>> {
+  const ask: Asking<StartedStream>['ask'] = async (attempt, others) => {
+    const { config } = attempt.candidate;
+    const next = continuation(session.options.requestFor(attempt.candidate), text, config);
+    const started = await startStream(session, attempt, others, next);
+    return splice(started, { sample, text, mayRepeat: !continuesItself(config) });
+  };
+  return dispatch(session, { ask, discard }, { order, lastResort: [], reason: 'resume' });
+}
+
+const isLast = (frame: Frame): boolean => {
+  const { choices } = parseFrame(frame) as { choices?: ReadonlyArray<{ finish_reason?: unknown }> };
+  return choices?.some(({ finish_reason: reason }) => typeof reason === 'string') === true;
+};
 
 /** Backends that haven't failed this request; the one that broke off itself when there is no other, as a retry. */
 function resumersOf(session: Session, broken: Attempt, failure: BackendError): readonly Candidate[] {

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
-import type { Usage } from '../backends/backend.ts';
+import { BackendError, type Usage } from '../backends/backend.ts';
 import type { Registry } from '../backends/registry.ts';
+import type { Cache, Seat } from '../cache/contract.ts';
 import type { Consumer, ServingConfig } from '../contract/config.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import type { Answered } from '../failover/dispatch.ts';
@@ -9,12 +10,12 @@ import { MAX_SENT_BYTES, mayResume } from '../failover/may-resume.ts';
 import { isStandIn, planOf } from '../failover/plan.ts';
 import { policyOf } from '../failover/policy.ts';
 import { Session } from '../failover/session.ts';
-import { dispatchStream, type StartedStream } from '../failover/start-stream.ts';
-import { dispatchWhole } from '../failover/whole.ts';
+import type { StartedStream } from '../failover/start-stream.ts';
 import { routeByPolicy, routeHeader } from '../routing/by-policy.ts';
 import type { LedgerRoom } from '../usage/index.ts';
 import { type Admission, admit, clampOutput } from './admit.ts';
 import { brokenOff } from './broken-off.ts';
+import { answerFromCache, openCache, settleSeat } from './caching.ts';
 import type { ClientResponse } from './client-response.ts';
 import { ContentLog } from './content-log.ts';
 import { Deadline } from './deadline.ts';
@@ -26,6 +27,7 @@ import { type Bill, billsOf, total } from './metering.ts';
 import { parseChatRequest } from './parse.ts';
 import { route } from './route.ts';
 import type { RequestRecord } from './settle.ts';
+import { type AnswerSource, backendSource } from './source.ts';
 import { failStream, finishStream, relay, usageEvent } from './stream.ts';
 
 /** What a chat completion runs with. */
@@ -33,6 +35,7 @@ export interface ChatScope {
   readonly config: ServingConfig;
   readonly registry: Registry;
   readonly health: Health;
+  readonly cache: Cache | undefined;
   readonly event: GatewayEvent;
   readonly context: InvocationContext;
   readonly client: ClientResponse;
@@ -50,17 +53,18 @@ export interface ChatScope {
 interface AdmittedChat extends ChatScope {
   readonly admission: Admission;
   readonly session: Session;
+  readonly source: AnswerSource;
+  readonly seat: Seat | undefined;
   readonly signal: AbortSignal;
 }
 
 /**
- * The walk of a chat completion: parse, identify, admit, route, dispatch, stream. Between admit and route is the place
- * of the response cache.
+ * The walk of a chat completion: parse, identify, admit, look into the cache, route, dispatch, stream.
  *
  * @throws ApiError while nothing has gone out to the client; later errors are written into the stream
  */
 export async function answerChat(scope: ChatScope): Promise<void> {
-  const { config, event, record, client, context, health } = scope;
+  const { config, event, record, client } = scope;
   const caller = identifyCaller(event, config, scope.registered);
   Object.assign(record, { consumer: caller.consumer, tier: caller.tier.name });
   const request = parseChatRequest(event, config.limits.maxRequestBytes);
@@ -70,10 +74,34 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   const { admission, headers } = await admitted(admit(request, caller.tier, config), caller, scope);
   record.model = admission.model.name;
   if (config.logContent) record.content = new ContentLog(request.messages);
-  const able = await route(admission.model, request, scope.registry);
+  const admittedScope = { ...scope, headers };
+  const cached = await openCache(admittedScope, caller, admission);
+  if (cached?.stored !== undefined) return answerFromCache(admittedScope, cached.stored, admission);
+  const seat = cached?.seat;
+  if (seat === undefined) return answerAnew(admittedScope, caller, purpose, admission, undefined);
+  try {
+    await answerAnew(admittedScope, caller, purpose, admission, seat);
+  } catch (error) {
+    await settleSeat(seat, scope, admission, error);
+    throw error;
+  }
+  // The client needn't wait for that.
+  client.end();
+  await settleSeat(seat, scope, admission, undefined);
+}
+
+async function answerAnew(
+  scope: ChatScope,
+  caller: Caller,
+  purpose: Purpose,
+  admission: Admission,
+  seat: Seat | undefined,
+): Promise<void> {
+  const { config, record, client, context, health } = scope;
+  const able = await route(admission.model, admission.request, scope.registry);
   const { priority } = purpose;
   const facts = { consumer: caller.consumer, tier: caller.tier.name, feature: purpose.feature, priority };
-  const { candidates, decision } = await routeByPolicy(admission.model, able, request, facts);
+  const { candidates, decision } = await routeByPolicy(admission.model, able, admission.request, facts);
   record.route = decision;
   record.candidates = candidates.map(({ config }) => config);
 
@@ -81,7 +109,7 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   const [limit, advice] = record.stream
     ? [totalTimeoutMs, '']
     : [Math.min(totalTimeoutMs, wholeAnswerTimeoutMs), " Long answers need 'stream: true'."];
-  const deadline = new Deadline(limit, context.getRemainingTimeInMillis(), advice, client.gone);
+  const deadline = new Deadline(limit, context.getRemainingTimeInMillis(), advice, seat?.gone ?? client.gone);
   await health.refresh(
     admission.model.name,
     candidates.map(({ config: { id } }) => id),
@@ -103,7 +131,9 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   });
   record.attempts = session.attempts;
   record.skipped = plan.skipped.map((candidate) => candidate.config.id);
-  const chat = { ...scope, headers, admission, session, signal: deadline.signal };
+  const backends = backendSource(session, candidates);
+  const source = seat?.source(backends, deadline.signal) ?? backends;
+  const chat = { ...scope, admission, session, source, seat, signal: deadline.signal };
   try {
     await (record.stream ? answerStream(chat) : answerWhole(chat));
   } finally {
@@ -130,10 +160,10 @@ async function admitted(
 }
 
 async function answerWhole(chat: AdmittedChat): Promise<void> {
-  const { client, record, signal, session } = chat;
-  let answered: Awaited<ReturnType<typeof dispatchWhole>>;
+  const { client, record, signal, source } = chat;
+  let answered: Awaited<ReturnType<AnswerSource['whole']>>;
   try {
-    answered = await dispatchWhole(session);
+    answered = await source.whole();
   } catch (error) {
     throw failed(error, chat);
   }
@@ -150,13 +180,14 @@ async function answerWhole(chat: AdmittedChat): Promise<void> {
     ...completion.usage,
     ...(own?.estimated ? { estimated: true } : {}),
     cost_usd: record.costUsd ?? 0,
+    ...savedBy(chat),
   };
   client.commit(200, { ...answerHeaders(chat, attempt), 'content-type': 'application/json' });
   await client.write(JSON.stringify(completion), signal);
 }
 
 async function answerStream(chat: AdmittedChat): Promise<void> {
-  const { client, record, signal, config, session } = chat;
+  const { client, record, signal, config, session, source, seat } = chat;
   /** Those that the client's answer is made of. */
   const parts: Attempt[] = [];
   const isPart = (answered: Answered<StartedStream>): Answered<StartedStream> => {
@@ -165,7 +196,7 @@ async function answerStream(chat: AdmittedChat): Promise<void> {
     return answered;
   };
   try {
-    await relay(dispatchStream(session).then(isPart), {
+    await relay(source.stream().then(isPart), {
       client,
       signal,
       headersWaitMs: config.limits.headersWaitMs,
@@ -176,10 +207,8 @@ async function answerStream(chat: AdmittedChat): Promise<void> {
       },
       onFrame: record.content && ((frame) => record.content?.addFrame(frame.bytes)),
       keepSentBytes: mayResume(session) ? MAX_SENT_BYTES : 0,
-      resume: async (attempt, error, sent) => {
-        const { resume } = await import('../failover/resume.ts');
-        return isPart(await resume(session, attempt, error, sent));
-      },
+      resume: (attempt, error, sent) => source.resume(attempt, error, sent).then(isPart),
+      ...(seat === undefined ? {} : { others: seat }),
     });
   } catch (error) {
     const answer = failed(error, chat);
@@ -189,20 +218,33 @@ async function answerStream(chat: AdmittedChat): Promise<void> {
     return;
   }
   record.finishReason = parts.at(-1)?.finishReason;
+  savedBy(chat);
   const bills = meter(chat).filter(({ attempt }) => parts.includes(attempt));
   const wantsUsage = chat.admission.request.stream_options?.include_usage === true;
   finishStream(client, wantsUsage ? lastUsage(chat, parts, bills) : undefined, signal);
 }
 
 /** Tokens are those of the answer that the client has; its cost is all that the request cost. */
-function lastUsage({ record }: AdmittedChat, parts: readonly Attempt[], bills: readonly Bill[]): string {
-  const usages = bills.map(({ usage }) => usage);
+function lastUsage(chat: AdmittedChat, parts: readonly Attempt[], bills: readonly Bill[]): string {
+  const { record } = chat;
+  const isFollowed = chat.seat?.followed !== undefined;
+  const usages = isFollowed ? parts.flatMap(({ usage }) => usage ?? []) : bills.map(({ usage }) => usage);
+  const saved = savedBy(chat).saved_usd;
   const [first] = parts;
   return usageEvent(parts.length === 1 ? first?.usageFrame : undefined, first?.sample, {
     ...total(usages),
     estimated: bills.some(({ estimated }) => estimated),
     costUsd: record.costUsd ?? 0,
+    ...(saved === undefined ? {} : { savedUsd: saved }),
   });
+}
+
+/** Another request of the same paid for the answer. */
+function savedBy({ seat, record }: AdmittedChat): { saved_usd?: number } {
+  if (seat?.followed === undefined) return {};
+  record.costUsd = 0;
+  record.cache = { outcome: 'hit', savedUsd: seat.followed.costUsd };
+  return { saved_usd: seat.followed.costUsd };
 }
 
 function answeredBy(attempt: Attempt, { record, session }: AdmittedChat): void {
@@ -229,7 +271,9 @@ function failed(error: unknown, { record, signal, session }: AdmittedChat): ApiE
     if (signal.reason instanceof ApiError) return signal.reason;
     return new ApiError(499, 'The client closed the connection.', { code: 'client_closed_request' });
   }
-  const { failures } = session;
+  // What the one who led met, whom this request followed.
+  if (error instanceof ApiError) return error;
+  const failures = session.failures.length === 0 && error instanceof BackendError ? [error] : session.failures;
   if (failures.length === 0) throw error;
   const answer = toApiError(failures);
   if (answer.status >= 429) record.allBackendsFailed = record.backend === undefined;
@@ -247,7 +291,7 @@ const attributionOf = (caller: Caller, purpose: Purpose): Record<string, string>
 const answerHeaders = (chat: AdmittedChat, attempt: Attempt | undefined): Record<string, string> => ({
   ...chat.headers,
   'x-llm-model': chat.admission.model.name,
-  'x-llm-cache': 'bypass',
+  ...cacheHeaders(chat),
   ...(chat.record.route === undefined ? {} : { 'x-llm-route': routeHeader(chat.record.route) }),
   ...(attempt === undefined
     ? {}
@@ -256,3 +300,6 @@ const answerHeaders = (chat: AdmittedChat, attempt: Attempt | undefined): Record
         'x-llm-fallbacks': String(chat.session.fallbacksBefore(attempt.backend)),
       }),
 });
+
+const cacheHeaders = ({ seat, record }: AdmittedChat): Record<string, string> =>
+  seat?.isFollowing ? { 'x-llm-cache': 'hit', age: '0' } : { 'x-llm-cache': record.cache?.outcome ?? 'bypass' };

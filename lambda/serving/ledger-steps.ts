@@ -54,9 +54,10 @@ export async function usage({ event, config, ledger, registered }: JsonScope): P
 
 /** The actual takes the place of what was reserved. @returns what has to be told */
 export async function settleInLedger(record: RequestRecord): Promise<readonly LedgerEvent[]> {
-  const { charge, bills, savedUsd = 0 } = record;
+  const { charge, bills } = record;
+  const savedUsd = record.cache?.savedUsd ?? 0;
   if (charge === undefined) return [];
-  if (bills.length === 0 && savedUsd === 0) return charge.settle(undefined);
+  if (bills.length === 0 && record.cache?.outcome !== 'hit') return charge.settle(undefined);
   return charge.settle({
     model: record.model ?? '',
     feature: record.feature ?? '',

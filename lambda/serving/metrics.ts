@@ -11,7 +11,6 @@
  * | ClientErrors | Count | those refused with 4xx, 429 of a backend included |
  * | InputTokens, OutputTokens, CachedInputTokens | Count | as billed; cached ones are among the input ones |
  * | CostUsd | None | USD |
- * | SavedUsd | None | USD that cached answers would have cost |
  * | LedgerErrors | Count | requests that the ledger didn't admit or settle in time |
  * | BudgetThresholds | Count | shares of budgets (50, 80, 100 %) that spending just passed |
  * | TimeToFirstToken | Milliseconds | of streams, from the invocation's start |
@@ -23,6 +22,9 @@
  * | BackendErrors | Count | failures of one backend, also those that another one made good |
  * | RoutedToCheap | Count | requests that the routing policy sent to the cheap backend first |
  * | UsageEstimated | Count | requests that a backend told no usage for: what they cost is an estimate |
+ * | CacheHits, CacheMisses | Count | requests that qualify for the cache, answered from it or not |
+ * | CacheErrors | Count | those for which the cache wasn't there in time |
+ * | SavedUsd | None | what answers out of the cache had cost, USD |
  * | Demand | Count | requests that wanted a fleet, also one without a task: what wakes it and keeps it awake |
  * | Unserved | Count | those among them that the fleet didn't answer |
  *
@@ -36,7 +38,6 @@ export const UNITS = {
   OutputTokens: 'Count',
   CachedInputTokens: 'Count',
   CostUsd: 'None',
-  SavedUsd: 'None',
   LedgerErrors: 'Count',
   BudgetThresholds: 'Count',
   TimeToFirstToken: 'Milliseconds',
@@ -50,6 +51,10 @@ export const UNITS = {
   BreakersOpened: 'Count',
   RoutedToCheap: 'Count',
   UsageEstimated: 'Count',
+  CacheHits: 'Count',
+  CacheMisses: 'Count',
+  CacheErrors: 'Count',
+  SavedUsd: 'None',
 } as const;
 
 export type MetricName = keyof typeof UNITS;
@@ -74,7 +79,6 @@ export const DIMENSION_SETS: ReadonlyArray<{
       'OutputTokens',
       'CachedInputTokens',
       'CostUsd',
-      'SavedUsd',
       'TimeToFirstToken',
       'Duration',
       'Fallbacks',
@@ -82,6 +86,10 @@ export const DIMENSION_SETS: ReadonlyArray<{
       'CredentialErrors',
       'BreakersOpened',
       'RoutedToCheap',
+      'CacheHits',
+      'CacheMisses',
+      'CacheErrors',
+      'SavedUsd',
     ],
   },
   {

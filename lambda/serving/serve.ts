@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { createRegistry } from '../backends/registry.ts';
+import type { Cache } from '../cache/contract.ts';
 import type { ServingConfig } from '../contract/config.ts';
 import { Health, type SharedBreakers } from '../failover/health.ts';
 import type { LedgerRoom } from '../usage/index.ts';
@@ -18,7 +19,9 @@ export interface ServingDeps {
   log(line: string): void;
   /** `awslambda.HttpResponseStream.from` */
   readonly withPrelude: WithPrelude;
-  /** Where processes tell each other which backends are down. Without it each finds out for itself. */
+  /** Answers that processes share. Without it each request is answered anew. */
+  readonly cache?: Cache;
+  /** Where processes tell each other which backends are down. Without it, or the cache, each finds out for itself. */
   readonly sharedBreakers?: SharedBreakers;
   /** Where usage is kept. @default - what the configuration says */
   readonly ledger?: LedgerRoom;
@@ -48,7 +51,7 @@ const ROUTES: readonly Route[] = [
  */
 export function createServing(config: ServingConfig, deps: ServingDeps): StreamingHandler {
   const registry = createRegistry();
-  const health = new Health(deps.sharedBreakers);
+  const health = new Health(deps.sharedBreakers ?? deps.cache?.breakers);
   const router = new Router(ROUTES);
   const ledgerRoom = deps.ledger === undefined ? ledgerOf(config) : Promise.resolve(deps.ledger);
 
@@ -75,10 +78,11 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
           ledgerEvents: [],
           fallbacks: 0,
         };
+        const { cache } = deps;
         const { ledgerEvents } = record;
         const registered = await registeredConsumer(event, config, ledger, (told) => ledgerEvents.push(told));
         await answerChat({
-          ...{ config, registry, health, event, context, client, record, start, headers },
+          ...{ config, registry, health, cache, event, context, client, record, start, headers },
           ...{ registered, ledger },
         });
       } else {

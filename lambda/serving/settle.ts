@@ -1,4 +1,5 @@
 import type { BackendError, Usage } from '../backends/backend.ts';
+import type { CacheOutcome } from '../cache/contract.ts';
 import type { BackendConfig } from '../contract/config.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import { isOperatorsFault } from '../failover/verdict.ts';
@@ -45,18 +46,28 @@ export interface RequestRecord {
   usage?: Usage;
   usageEstimated?: boolean;
   costUsd?: number;
-  /** What a cached answer would have cost. */
-  savedUsd?: number;
   /** Its place in the ledger, once it is admitted. */
   charge?: Charge;
   /** What the log has to tell of the ledger. */
   readonly ledgerEvents: LedgerEvent[];
+  /** What became of it in the cache, and what that saved. */
+  cache?: CacheRecord;
   finishReason?: string | undefined;
   timeToFirstTokenMs?: number;
   /** Only where the owner asked for it. */
   content?: ContentLog;
   /** Why it failed: also in mid-stream, when the status had gone out already. */
   error?: ApiError;
+}
+
+export interface CacheRecord {
+  readonly outcome: CacheOutcome;
+  /** Of a hit: what the answer cost when it was made. */
+  readonly savedUsd?: number;
+  /** Of a stored answer. */
+  readonly ageMs?: number;
+  /** The cache wasn't there, or was late. */
+  readonly unavailable?: boolean;
 }
 
 export interface SettleOptions {
@@ -84,8 +95,8 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     ...(record.route === undefined ? {} : { RoutedToCheap: record.route.route === 'cheap' ? 1 : 0 }),
     ...(usage === undefined ? {} : { ...tokens(usage), CostUsd: record.costUsd ?? 0 }),
     ...(record.usageEstimated ? { UsageEstimated: 1 } : {}),
-    ...(record.savedUsd === undefined ? {} : { SavedUsd: record.savedUsd }),
     ...(record.timeToFirstTokenMs === undefined ? {} : { TimeToFirstToken: round(record.timeToFirstTokenMs) }),
+    ...cacheValues(record.cache),
   };
   // What one backend has to be paid for stands by it in this line, unless there are several.
   const isShared = bills.some(({ attempt }) => attempt.backend !== record.backend) || bills.length > 1;
@@ -109,6 +120,9 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     route_reason: record.route?.reason,
     route_rule: record.route?.rule,
     route_prompt_tokens: record.route?.promptTokens,
+    cache: record.cache?.outcome,
+    cache_age_ms: record.cache?.ageMs,
+    cache_unavailable: record.cache?.unavailable || undefined,
     attempts: attempts.length,
     failures: failures.length === 0 ? undefined : failures.map(({ backend, kind }) => ({ backend, kind })),
     // Fields that are zero nearly always only when they are not.
@@ -136,6 +150,17 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     ...fleetDemand(record).map((demand) => demandLine(demand, record, timestamp)),
     JSON.stringify(line),
   ];
+}
+
+/** Requests that don't qualify count nowhere: the rate of hits is that of those who could have had one. */
+function cacheValues(cache: CacheRecord | undefined): MetricValues {
+  if (cache === undefined) return {};
+  const { outcome, savedUsd = 0, unavailable } = cache;
+  return {
+    ...(outcome === 'bypass' ? {} : { CacheHits: outcome === 'hit' ? 1 : 0, CacheMisses: outcome === 'miss' ? 1 : 0 }),
+    ...(outcome === 'hit' ? { SavedUsd: savedUsd } : {}),
+    ...(unavailable ? { CacheErrors: 1 } : {}),
+  };
 }
 
 const tokens = (usage: Usage): MetricValues => ({

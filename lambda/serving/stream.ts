@@ -18,6 +18,8 @@ export interface StreamOptions {
   onFirstOutput(): void;
   /** Sees what goes to the client. */
   readonly onFrame: ((frame: Frame) => void) | undefined;
+  /** Whether others wait for the same frames: a slow client mustn't hold them up. */
+  readonly others?: { readonly isShared: boolean; readonly shared: Promise<void> };
   /** So many bytes of what was sent are kept, to go on with it elsewhere should it break off; 0: none. */
   readonly keepSentBytes: number;
   /**
@@ -28,7 +30,7 @@ export interface StreamOptions {
   resume(attempt: Attempt, error: unknown, sent: readonly Frame[] | undefined): Promise<Answered<StartedStream>>;
 }
 
-const STREAM_HEADERS = {
+export const STREAM_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-cache',
   // For proxies that would collect the tokens.
@@ -93,9 +95,9 @@ export async function relay(dispatching: Promise<Answered<StartedStream>>, optio
     options.onFrame?.(frame);
     const drained = client.write(frame.bytes, signal);
     silence.broken();
-    if (drained === undefined) return undefined;
+    if (drained === undefined || options.others?.isShared === true) return undefined;
     isWaitingForClient = true;
-    return drained.then(() => {
+    return Promise.race([drained, ...(options.others === undefined ? [] : [options.others.shared])]).then(() => {
       isWaitingForClient = false;
     });
   }
@@ -175,6 +177,7 @@ export function usageEvent(reported: Frame | undefined, sample: Frame | undefine
     ...(reported === undefined ? {} : (base.usage as Record<string, unknown> | undefined)),
     ...(usage.estimated ? { estimated: true } : {}),
     cost_usd: usage.costUsd,
+    ...(usage.savedUsd === undefined ? {} : { saved_usd: usage.savedUsd }),
   };
   return `data: ${JSON.stringify({ ...base, choices: [], usage: counted })}\n\n`;
 }
@@ -183,4 +186,6 @@ export interface UsageToTell extends Usage {
   readonly estimated: boolean;
   /** Of the whole request. */
   readonly costUsd: number;
+  /** What an answer out of the cache would have cost. */
+  readonly savedUsd?: number;
 }

@@ -3,6 +3,7 @@ import type { ICertificate } from 'aws-cdk-lib/aws-certificatemanager';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IHostedZone } from 'aws-cdk-lib/aws-route53';
+import type { IResponseCache } from '../cache/response-cache';
 import type { Model } from '../model/model';
 import type { IUsageLedger } from '../usage/usage-ledger';
 import type { GatewayCompute } from './gateway-compute';
@@ -16,6 +17,14 @@ export interface GatewayOptions {
    * @default GatewayCompute.lambda()
    */
   readonly compute?: GatewayCompute;
+
+  /**
+   * Where answers are kept, so that identical requests are answered at once and cost nothing. The function is put into
+   * the cache's VPC, unless `compute` names one.
+   *
+   * @default - none: each request is answered anew
+   */
+  readonly cache?: IResponseCache;
 
   /**
    * The API's name in API Gateway, which is also a dimension of its metrics.

@@ -10,6 +10,7 @@ import { ApiGatewayDomain } from 'aws-cdk-lib/aws-route53-targets';
 import { CfnWebACLAssociation } from 'aws-cdk-lib/aws-wafv2';
 import { Construct } from 'constructs';
 import type { Model } from '../model/model';
+import { bindCache } from '../private/bind-cache';
 import { corsConfig } from '../private/cors';
 import { environmentProblem } from '../private/environment-size';
 import { requireFeatures } from '../private/features';
@@ -22,7 +23,7 @@ import { defaultApiName, metricsNamespace } from '../private/names';
 import { routingProblems } from '../private/routing';
 import { createServingApi } from '../private/serving-api';
 import { ServingCode } from '../private/serving-code';
-import { CONSUMERS_ENV, type ServingConfig } from '../private/serving-config';
+import { type CacheConfig, CONSUMERS_ENV, type ServingConfig } from '../private/serving-config';
 import { servingSum } from '../private/serving-metrics';
 import { requireBurst, requireDuration, requireKnown } from '../private/validation';
 import type { IUsageLedger } from '../usage/usage-ledger';
@@ -68,6 +69,7 @@ export class Gateway extends Construct {
 
   private readonly registry: ModelRegistry;
   private readonly ownTiers: Tier[] = [];
+  private readonly cache?: CacheConfig;
 
   constructor(scope: Construct, id: string, props: GatewayProps = {}) {
     super(scope, id);
@@ -92,7 +94,8 @@ export class Gateway extends Construct {
     this.features = [...(props.features ?? [])];
     this.metricsNamespace = metricsNamespace(props.metricsNamespace, apiName);
 
-    const compute = props.compute ?? GatewayCompute.lambda();
+    const given = props.compute ?? GatewayCompute.lambda();
+    const compute = props.cache?.vpc === undefined ? given : given._inVpc(props.cache.vpc);
     const tracing = props.tracing ?? true;
     const logs = {
       logRetention: props.logRetention ?? RetentionDays.THREE_MONTHS,
@@ -114,6 +117,7 @@ export class Gateway extends Construct {
     const { invoked, connections } = compute._target(this, this.handler);
     this.registry = new ModelRegistry(this, this.handler, connections);
     bindLedger(props.usageLedger, this.handler);
+    this.cache = props.cache && bindCache(this, props.cache, this.handler, connections);
     this.handler.addEnvironment(CONSUMERS_ENV, Lazy.uncachedString({ produce: () => this.renderConsumers() }));
 
     this.authorizer = new HandlerFunction(this, 'Authorizer', {
@@ -268,6 +272,7 @@ export class Gateway extends Construct {
       metrics: { namespace: this.metricsNamespace },
       logContent: props.logContent ?? false,
       ...ledgerConfig(props.usageLedger, rendered.limits.totalTimeoutMs, this.consumers),
+      ...(this.cache && { cache: this.cache }),
       ...(rendered.cors && { cors: rendered.cors }),
     };
   }

@@ -1,6 +1,7 @@
 import { Token } from 'aws-cdk-lib';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
+import type { CachePolicy } from '../cache/cache-policy';
 import { checkCheapBackend } from '../private/routing';
 import { ServingMetrics } from '../private/serving-metrics';
 import { requireInteger, requireKnown, requireUnique } from '../private/validation';
@@ -48,6 +49,13 @@ export interface ModelProps {
   readonly routing?: RoutingPolicy;
 
   /**
+   * What the gateway's cache does for it; without a cache, nothing.
+   *
+   * @default - the policy of the cache
+   */
+  readonly cache?: CachePolicy;
+
+  /**
    * How many tokens an answer may have: a request that asks for more is clamped to this.
    *
    * @default - each backend's own maximum
@@ -85,6 +93,8 @@ export class Model extends Construct {
 
   /** Which requests a cheaper one of the backends gets first. */
   public readonly routing?: RoutingPolicy;
+  /** What the gateway's cache does for it; undefined for the cache's own policy. */
+  public readonly cache?: CachePolicy;
 
   /** Who is said to own it in `GET /v1/models`. */
   public readonly ownedBy: string;
@@ -130,6 +140,7 @@ export class Model extends Construct {
     this.fallback = props.fallback ?? FallbackPolicy.standard();
     if (props.routing !== undefined) checkCheapBackend(this, modelName, props.routing.cheap, props.backends);
     this.routing = props.routing;
+    this.cache = props.cache;
     this.ownedBy = props.ownedBy ?? 'cdk-llm-serving';
     this.createdUnixSeconds = props.createdUnixSeconds ?? DEFAULT_CREATED;
     this.maxOutputTokens = props.maxOutputTokens;
@@ -212,14 +223,29 @@ export class Model extends Construct {
     return this.metrics.metric('CostUsd', { dimensionsMap: { model: this.modelName, backend: backendId }, ...options });
   }
 
-  /** What cached answers would have cost, in USD; the sum over 5 minutes unless told otherwise. */
-  public metricSavedUsd(options?: MetricOptions): Metric {
-    return this.metrics.metric('SavedUsd', options);
-  }
-
   /** Input tokens from a prompt cache; their sum over 5 minutes unless told otherwise. */
   public metricCachedInputTokens(options?: MetricOptions): Metric {
     return this.metrics.metric('CachedInputTokens', options);
+  }
+
+  /** Answers out of the cache; their sum over 5 minutes unless told otherwise. */
+  public metricCacheHits(options?: MetricOptions): Metric {
+    return this.metrics.metric('CacheHits', options);
+  }
+
+  /** Requests that qualified for the cache and were answered anew; their sum over 5 minutes unless told otherwise. */
+  public metricCacheMisses(options?: MetricOptions): Metric {
+    return this.metrics.metric('CacheMisses', options);
+  }
+
+  /** Requests for which the cache wasn't there in time; their sum over 5 minutes unless told otherwise. */
+  public metricCacheErrors(options?: MetricOptions): Metric {
+    return this.metrics.metric('CacheErrors', options);
+  }
+
+  /** What answers out of the cache had cost, in USD; the sum over 5 minutes unless told otherwise. */
+  public metricSavedUsd(options?: MetricOptions): Metric {
+    return this.metrics.metric('SavedUsd', options);
   }
 
   /** Milliseconds to the first token of a stream; the median over 5 minutes unless told otherwise. */

@@ -7,6 +7,7 @@ const EXPOSED_HEADERS = [
   'x-llm-model',
   'x-llm-backend',
   'x-llm-cache',
+  'age',
   'x-llm-fallbacks',
   'x-llm-route',
   'x-llm-validation-error',

@@ -38,6 +38,7 @@ export class ModelRegistry {
       backends: model.backends.map((backend) => this.bind(backend)),
       fallback: model.fallback._render(),
       ...(model.routing && { routing: model.routing._render() }),
+      ...(model.cache && { cache: model.cache._render() }),
     });
   }
 

@@ -41,6 +41,8 @@ export interface ServingConfig {
   /** Of declared consumers, what their tier doesn't say. */
   readonly consumers?: readonly ConsumerConfig[];
   readonly teams?: readonly TeamConfig[];
+  /** Answers and hints that processes share; absent when there is no such cache. */
+  readonly cache?: CacheConfig;
   /** Absent when browsers of other origins aren't let in. Preflights are answered by API Gateway. */
   readonly cors?: CorsConfig;
 }
@@ -105,6 +107,8 @@ export interface ModelConfig {
   readonly fallback?: FallbackConfig;
   /** Which requests a cheaper backend gets first; none when absent. */
   readonly routing?: RoutingConfig;
+  /** Which answers are kept; the cache's own policy when absent. */
+  readonly cache?: CachePolicyConfig;
 }
 
 /** Which requests a cheaper backend gets first. Whole in the file: no defaults here. */
@@ -144,6 +148,57 @@ export interface RoutingRuleConfig {
   readonly consumers?: readonly string[];
   /** Each of these keys of the request's `metadata` has one of these values. A list: keys are the user's own words. */
   readonly metadata?: ReadonlyArray<{ readonly key: string; readonly values: readonly string[] }>;
+}
+
+/** Who gets whose answers. */
+export type CacheScope = 'consumer' | 'tier' | 'global';
+
+/** A Valkey (or Redis) that the handlers reach. */
+export interface CacheConfig {
+  /** `rediss://host:port` with TLS, `redis://host:port` without; credentials go over TLS only. */
+  readonly endpoint: ConfigString;
+  readonly auth: CacheAuthConfig;
+  /** Whose entries they are: several deployments may share a cache, and have nothing to do with each other. */
+  readonly deployment: ConfigString;
+  /** A command that takes longer is given up, and the request goes on without the cache. */
+  readonly timeoutMs: number;
+  /** The same for a connection that isn't there yet. */
+  readonly connectTimeoutMs: number;
+  /** For models without a policy of their own. */
+  readonly policy: CachePolicyConfig;
+}
+
+export type CacheAuthConfig =
+  | { readonly type: 'none' }
+  /** A token that the function's role signs, for each connection. */
+  | { readonly type: 'iam'; readonly userId: ConfigString; readonly cacheName: ConfigString }
+  | {
+      readonly type: 'secret';
+      readonly username?: string;
+      readonly secretArn: EnvRef;
+      readonly jsonField?: string;
+    };
+
+/** Which answers are kept, for how long, for whom. Whole in the file: no defaults here. */
+export interface CachePolicyConfig {
+  readonly enabled: boolean;
+  readonly ttlMs: number;
+  readonly scope: CacheScope;
+  /** Requests above it don't qualify, unless they have a `seed`. */
+  readonly maxTemperature?: number;
+  /** Only requests with a `seed` qualify. */
+  readonly requireSeed: boolean;
+  /** Whether requests with tools qualify. */
+  readonly tools: boolean;
+  /** Of the request's body. */
+  readonly maxRequestBytes: number;
+  /** Of an answer, before compression. */
+  readonly maxAnswerBytes: number;
+  readonly compressAboveBytes: number;
+  /** Between two events of a replayed stream; 0: all at once. */
+  readonly paceMs: number;
+  /** The user's own: a new one leaves all older answers behind. */
+  readonly version: string;
 }
 
 /**

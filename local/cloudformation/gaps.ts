@@ -28,6 +28,11 @@ const PROPERTIES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   'AWS::DynamoDB::GlobalTable': TABLE_PROPERTIES,
   'AWS::DynamoDB::Table': TABLE_PROPERTIES,
+  'AWS::ElastiCache::ServerlessCache': {
+    CacheUsageLimits: 'nothing is evicted: it holds what the machine does',
+    KmsKeyId: 'nothing is encrypted',
+    SecurityGroupIds: 'whoever reaches 127.0.0.1 reaches it',
+  },
   'AWS::ElasticLoadBalancingV2::LoadBalancer': {
     SecurityGroups: 'whoever reaches 127.0.0.1 reaches it',
   },

@@ -94,6 +94,7 @@ const table: ResourceType = {
   ref: nameOf('TableName'),
   attributes: { Arn: (resource) => arn('dynamodb', resource, `table/${nameOf('TableName')(resource)}`) },
 };
+const cacheUser: ResourceType = { standIn: 'differs', note: 'the cache lets in who reaches it' };
 
 /** The resource types whose references and effects are known. Of the others nothing is known, and that is said. */
 export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
@@ -240,6 +241,18 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
   },
   'AWS::DynamoDB::Table': table,
   'AWS::DynamoDB::GlobalTable': table,
+  'AWS::ElastiCache::ServerlessCache': {
+    standIn: 'runs',
+    ref: nameOf('ServerlessCacheName'),
+    attributes: {
+      ARN: (resource) => arn('elasticache', resource, `serverlesscache:${nameOf('ServerlessCacheName')(resource)}`),
+      'Endpoint.Address': (resource) =>
+        `${nameOf('ServerlessCacheName')(resource)}-${physicalId(resource, 6)}.serverless.${resource.region}.cache.amazonaws.com`,
+      'Endpoint.Port': () => '6379',
+    },
+  },
+  'AWS::ElastiCache::User': { ...cacheUser, ref: nameOf('UserId') },
+  'AWS::ElastiCache::UserGroup': { ...cacheUser, ref: nameOf('UserGroupId') },
   'AWS::S3::Bucket': {
     standIn: 'differs',
     note: 'nothing is stored',

@@ -1,0 +1,112 @@
+import { performance } from 'node:perf_hooks';
+import type { AnswerFacts, Opened, Seat, SharedFailure, StoredAnswer } from '../cache/contract.ts';
+import { isStandIn } from '../failover/plan.ts';
+import { policyOf } from '../failover/policy.ts';
+import { problemOf } from '../failover/quality.ts';
+import type { Admission } from './admit.ts';
+import type { ChatScope } from './chat.ts';
+import { ApiError } from './errors.ts';
+import { header } from './gateway.ts';
+import type { Caller } from './identify.ts';
+import { replay } from './replay.ts';
+
+/** Looks the request up. `undefined` where there is no cache. */
+export async function openCache(
+  { cache, config, event, record, client }: ChatScope,
+  caller: Caller,
+  { model, request }: Admission,
+): Promise<Opened | undefined> {
+  if (cache === undefined) return undefined;
+  const keyId = event.requestContext.identity?.apiKeyId ?? '';
+  const opened = await cache
+    .open({
+      model,
+      request,
+      owner: { consumer: caller.consumer, declared: config.consumers.has(keyId), tier: caller.tier.name },
+      maxOutputTokens: caller.tier.maxOutputTokens,
+      size: Buffer.byteLength(event.body ?? ''),
+      cacheControl: header(event, 'cache-control'),
+      gone: client.gone,
+    })
+    // A fault of the cache's own code or its loading: the answer doesn't depend on it.
+    .catch((): Opened => ({ outcome: 'bypass', unavailable: true }));
+  record.cache = {
+    outcome: opened.seat?.isFollowing ? 'hit' : opened.outcome,
+    ...(opened.unavailable ? { unavailable: true } : {}),
+  };
+  return opened;
+}
+
+export async function answerFromCache(scope: ChatScope, stored: StoredAnswer, admission: Admission): Promise<void> {
+  const { client, record, start, headers } = scope;
+  const { facts } = stored;
+  const ageMs = Math.max(0, Date.now() - stored.storedAt);
+  record.cache = { outcome: 'hit', savedUsd: facts.costUsd, ageMs };
+  record.costUsd = 0;
+  record.backend = facts.backend;
+  record.finishReason = facts.finishReason;
+  if (record.content !== undefined) record.content.setCompletion(stored.completion());
+  await replay(stored, {
+    client,
+    isStream: record.stream === true,
+    wantsUsage: admission.request.stream_options?.include_usage === true,
+    signal: client.gone,
+    headers: {
+      ...headers,
+      'x-llm-model': admission.model.name,
+      'x-llm-cache': 'hit',
+      'x-llm-backend': facts.backend,
+      'x-llm-fallbacks': '0',
+      age: String(Math.floor(ageMs / 1000)),
+    },
+    onFirstOutput: () => {
+      record.timeToFirstTokenMs = performance.now() - start;
+    },
+  });
+}
+
+/** Tells the followers and the cache what became of the request. */
+export function settleSeat(
+  seat: Seat,
+  { record }: ChatScope,
+  { model, request }: Admission,
+  thrown: unknown,
+): Promise<void> {
+  const error = thrown ?? record.error;
+  if (error !== undefined) return seat.settle({ type: 'failed', failure: sharedFailure(error) });
+  const attempt = record.attempts.findLast((each) => !each.isAbandoned && each.backend === record.backend);
+  const facts: AnswerFacts = {
+    backend: record.backend ?? '',
+    finishReason: record.finishReason,
+    usage: record.usage,
+    estimated: record.usageEstimated ?? false,
+    costUsd: record.costUsd ?? 0,
+    ...(attempt?.usageFrame === undefined ? {} : { usageEvent: Buffer.from(attempt.usageFrame.bytes).toString() }),
+  };
+  // One that was handed out for want of a better one has failed too.
+  const mayKeep =
+    attempt !== undefined &&
+    attempt.failure === undefined &&
+    !isStandIn(attempt.candidate.config) &&
+    record.attempts.every(({ reason }) => reason !== 'resume');
+  return seat.settle({
+    type: 'answered',
+    facts,
+    isKeepable: (completion) =>
+      mayKeep &&
+      completion.choices.every(({ finish_reason: reason }) => reason !== null && WHOLE.has(reason)) &&
+      problemOf(completion, request, attempt.candidate.config, policyOf(model).quality) === undefined,
+  });
+}
+
+/** Neither cut off nor filtered. */
+const WHOLE: ReadonlySet<string> = new Set(['stop', 'tool_calls', 'function_call']);
+
+/** What ended one request alone: its own time, its own client, a fault of ours. The next one may fare better. */
+const OWN: ReadonlySet<string | null> = new Set(['timeout', 'client_closed_request', 'internal_error']);
+
+function sharedFailure(error: unknown): SharedFailure | undefined {
+  if (!(error instanceof ApiError) || OWN.has(error.code)) return undefined;
+  const { status, message, code, param, retryAfterMs } = error;
+  return { status, message, code, param, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+}
