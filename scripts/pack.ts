@@ -26,9 +26,9 @@ const NEEDED = [
 ];
 
 await run('node', ['scripts/build.ts']);
-const [packed] = JSON.parse(execFileSync('npm', ['pack', '--json'], { cwd: ROOT, encoding: 'utf8' })) as [
-  { filename: string; size: number; files: readonly { path: string }[] },
-];
+const [packed] = JSON.parse(
+  execFileSync('npm', ['pack', '--json', ...process.argv.slice(2)], { cwd: ROOT, encoding: 'utf8' }),
+) as [{ filename: string; size: number; files: readonly { path: string }[] }];
 const paths = new Set(packed.files.map(({ path }) => path));
 const missing = NEEDED.filter((path) => !paths.has(path));
 if (missing.length > 0) {
