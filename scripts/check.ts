@@ -4,6 +4,7 @@
  *
  *   node scripts/check.ts [--fix]
  */
+import { checkApiCompatibility } from './check/api-compatibility.ts';
 import { checkApiDocs } from './check/api-docs.ts';
 import { checkLockFiles } from './check/lock-files.ts';
 import { checkSnippets } from './check/snippets.ts';
@@ -17,6 +18,7 @@ const checks: ReadonlyArray<readonly [name: string, check: () => Promise<void>]>
   ['types of lambda', () => run('tsc', ['-p', 'lambda/tsconfig.json'])],
   ['types of everything else', () => run('tsc', ['-p', 'tsconfig.json'])],
   ['API.md in sync', () => checkApiDocs({ fix })],
+  ['API compatible with the last release', () => checkApiCompatibility()],
   ['snippets of README and docs compile', () => checkSnippets()],
   ['no download address in lock files', () => checkLockFiles()],
 ];
