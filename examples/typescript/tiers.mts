@@ -1,9 +1,18 @@
 /** Two tiers of customers, several providers behind one name, and the handler on Lambda Managed Instances. */
 import { App, CfnOutput, Duration, Stack } from 'aws-cdk-lib';
 import { Alarm, ComparisonOperator } from 'aws-cdk-lib/aws-cloudwatch';
-import { Vpc } from 'aws-cdk-lib/aws-ec2';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
-import { Backend, Consumer, GatewayCompute, LlmServing, Model, QuotaPeriod, Tier, TokenPrice } from 'cdk-llm-serving';
+import {
+  Backend,
+  Consumer,
+  GatewayCompute,
+  LlmServing,
+  Model,
+  QuotaPeriod,
+  ServingVpc,
+  Tier,
+  TokenPrice,
+} from 'cdk-llm-serving';
 
 const app = new App();
 const stack = new Stack(app, 'Platform');
@@ -42,7 +51,7 @@ new Consumer(stack, 'Acme', { tier: pro });
 const serving = new LlmServing(stack, 'Serving', {
   models: [smart, fast],
   tiers: [free, pro],
-  compute: GatewayCompute.managedInstances({ vpc: new Vpc(stack, 'Vpc'), maxVcpus: 64 }),
+  compute: GatewayCompute.managedInstances({ vpc: new ServingVpc(stack, 'Vpc', { natGateways: 1 }).vpc, maxVcpus: 64 }),
   corsOrigins: ['https://app.example.com'],
   features: ['search', 'summary'],
 });

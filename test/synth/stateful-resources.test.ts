@@ -1,0 +1,76 @@
+import { App } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { describe, expect, test } from 'vitest';
+import { LlmServingStack, ServingPreset } from '../../lib';
+
+/** What a deployment can't make again when it is replaced: data, keys that clients hold, addresses that they call. */
+const STATEFUL = new Set([
+  'AWS::ApiGateway::ApiKey',
+  'AWS::ApiGateway::RestApi',
+  'AWS::ApiGateway::Stage',
+  'AWS::ApiGateway::UsagePlan',
+  'AWS::DynamoDB::GlobalTable',
+  'AWS::DynamoDB::Table',
+  'AWS::EC2::VPC',
+  'AWS::ECS::Cluster',
+  'AWS::ElastiCache::ReplicationGroup',
+  'AWS::ElastiCache::ServerlessCache',
+  'AWS::ElasticLoadBalancingV2::LoadBalancer',
+  'AWS::KMS::Key',
+  'AWS::Logs::LogGroup',
+  'AWS::S3::Bucket',
+  'AWS::SNS::Topic',
+  'AWS::SQS::Queue',
+  'AWS::SecretsManager::Secret',
+]);
+
+/** Logical id → type, and what becomes of it when the stack is deleted where that isn't deletion. */
+function stateful(preset: ServingPreset): Record<string, string> {
+  const stack = new LlmServingStack(new App(), 'LlmServing', { preset });
+  const { Resources } = Template.fromStack(stack).toJSON() as {
+    Resources: Record<string, { Type: string; DeletionPolicy?: string }>;
+  };
+  return Object.fromEntries(
+    Object.entries(Resources)
+      .filter(([, { Type }]) => STATEFUL.has(Type))
+      .map(([id, { Type, DeletionPolicy = 'Delete' }]) => [
+        id,
+        DeletionPolicy === 'Delete' ? Type : `${Type}, ${DeletionPolicy}`,
+      ]),
+  );
+}
+
+const MANAGED = {
+  ConsumersdefaultADDF1220: 'AWS::ApiGateway::ApiKey',
+  ServingGatewayAccessLogs652114B0: 'AWS::Logs::LogGroup',
+  ServingGatewayApiB26AD74F: 'AWS::ApiGateway::RestApi',
+  ServingGatewayApiDeploymentStagelive90C8CB1D: 'AWS::ApiGateway::Stage',
+  ServingGatewayAuthorizerLogsFACD92EE: 'AWS::Logs::LogGroup',
+  ServingGatewayExecutionLogsB9F224F2: 'AWS::Logs::LogGroup',
+  ServingGatewayHandlerLogs072E59F7: 'AWS::Logs::LogGroup',
+  TiersstandardCC978D9A: 'AWS::ApiGateway::UsagePlan',
+};
+
+const FLEET = {
+  FleetApiKeyD012991F: 'AWS::SecretsManager::Secret',
+  FleetClusterE89F8D7D: 'AWS::ECS::Cluster',
+  FleetLoadBalancerFB7B619B: 'AWS::ElasticLoadBalancingV2::LoadBalancer',
+  FleetLogs3FD61FFB: 'AWS::Logs::LogGroup',
+  FleetMetricsLogsD2E2E52F: 'AWS::Logs::LogGroup',
+  Vpc49347EA9: 'AWS::EC2::VPC',
+  VpcRejectedLogGroup1BF55A26: 'AWS::Logs::LogGroup, Retain',
+};
+
+/**
+ * A changed id is a replaced resource in the accounts of those who upgrade: a new address, new keys, lost data. So an id
+ * here never changes; new resources are added.
+ */
+describe('the logical ids of stateful resources', () => {
+  test.each([
+    [ServingPreset.MANAGED, MANAGED],
+    [ServingPreset.HYBRID, { ...MANAGED, ...FLEET }],
+    [ServingPreset.SELF_HOSTED, { ...MANAGED, ...FLEET }],
+  ])('%s', (preset, expected) => {
+    expect(stateful(preset)).toEqual(expected);
+  });
+});
