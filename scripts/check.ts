@@ -6,6 +6,7 @@
  */
 import { checkApiCompatibility } from './check/api-compatibility.ts';
 import { checkApiDocs } from './check/api-docs.ts';
+import { checkCommands } from './check/commands.ts';
 import { checkLockFiles } from './check/lock-files.ts';
 import { checkSnippets } from './check/snippets.ts';
 import { run } from './run.ts';
@@ -20,6 +21,7 @@ const checks: ReadonlyArray<readonly [name: string, check: () => Promise<void>]>
   ['API.md in sync', () => checkApiDocs({ fix })],
   ['API compatible with the last release', () => checkApiCompatibility()],
   ['snippets of README and docs compile', () => checkSnippets()],
+  ['commands of README and docs', () => checkCommands()],
   ['no download address in lock files', () => checkLockFiles()],
 ];
 

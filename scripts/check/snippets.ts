@@ -36,13 +36,25 @@ export async function checkSnippets(): Promise<void> {
     }),
   );
   await run('tsc', ['-p', join(FOLDER, 'tsconfig.json')]);
+  await parsePython(documents);
 }
 
-function snippetsOf(markdown: string): { line: number; code: string }[] {
+/** Every ```python block must at least be Python. */
+async function parsePython(documents: readonly string[]): Promise<void> {
+  for (const document of documents) {
+    for (const { line, code } of snippetsOf(readFileSync(join(ROOT, document), 'utf8'), 'python|py')) {
+      const parse = 'import ast, sys; ast.parse(sys.argv[1], sys.argv[2])';
+      await run('python3', ['-c', parse, '\n'.repeat(line - 1) + code, document]);
+    }
+  }
+}
+
+function snippetsOf(markdown: string, language = 'ts|typescript'): { line: number; code: string }[] {
   const found: { line: number; code: string }[] = [];
   const lines = markdown.split('\n');
+  const opening = new RegExp(`^\`\`\`(${language})\\s*$`);
   for (let i = 0; i < lines.length; i++) {
-    if (!/^```(ts|typescript)\s*$/.test(lines[i] ?? '')) continue;
+    if (!opening.test(lines[i] ?? '')) continue;
     const start = i + 1;
     while (i + 1 < lines.length && lines[i + 1] !== '```') i++;
     found.push({ line: start + 1, code: lines.slice(start, i + 1).join('\n') });

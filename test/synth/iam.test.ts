@@ -3,7 +3,7 @@ import { App, Stack } from 'aws-cdk-lib';
 import { Vpc } from 'aws-cdk-lib/aws-ec2';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { Backend, GatewayCompute, LlmServing, LlmServingStack, Model, ServingPreset } from '../../lib';
+import { Backend, CostAlarms, GatewayCompute, LlmServing, LlmServingStack, Model, ServingPreset } from '../../lib';
 import { actionsOf, type GrantedFunction, grantedFunctions, type Statement } from './support/granted-actions.ts';
 import { callableActions } from './support/handler-actions.ts';
 
@@ -11,23 +11,25 @@ import { callableActions } from './support/handler-actions.ts';
 function everything(): App {
   const app = new App();
   const stack = new Stack(app, 'Everything');
-  new LlmServing(stack, 'Serving', {
+  const { gateway } = new LlmServing(stack, 'Serving', {
     compute: GatewayCompute.lambda({ vpc: new Vpc(stack, 'Vpc') }),
     models: [
       new Model(stack, 'Chat', {
         backends: [
           Backend.openAi('gpt-4.1', { apiKey: Secret.fromSecretNameV2(stack, 'Key', 'llm/openai') }),
-          Backend.bedrock('us.amazon.nova-lite-v1:0'),
+          Backend.bedrock('us.amazon.nova-lite-v1:0', { guardrail: { guardrailId: 'abc123', guardrailVersion: '1' } }),
         ],
       }),
     ],
   });
+  new CostAlarms(stack, 'CostAlarms', { gateway, monthlyBudgetUsd: 1000 });
   return app;
 }
 
 /** What a role may hold although no line of the handler's code calls it. */
 const NOT_CALLED: Readonly<Record<string, string>> = {
   'secretsmanager:DescribeSecret': "the CDK's grantRead adds it: names and dates of a secret that may be read anyway",
+  'bedrock:ApplyGuardrail': 'Bedrock asks for it when a conversation names a guardrail',
   'logs:CreateLogStream': "Lambda writes the function's log",
   'logs:PutLogEvents': "Lambda writes the function's log",
   'xray:PutTraceSegments': 'Lambda sends its traces',
@@ -42,6 +44,8 @@ const NOT_CALLED: Readonly<Record<string, string>> = {
 
 /** Actions that may stand on all resources, and why. */
 const ON_ALL_RESOURCES: Readonly<Record<string, string>> = {
+  'cloudwatch:GetMetricData': 'CloudWatch has no resources for metrics',
+  'cloudwatch:PutMetricData': 'CloudWatch has no resources for metrics; a condition names the namespace',
   'xray:PutTraceSegments': 'X-Ray has no resources for it',
   'xray:PutTelemetryRecords': 'X-Ray has no resources for it',
   'ec2:CreateNetworkInterface': 'interfaces have no names before they exist',
