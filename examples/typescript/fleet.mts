@@ -1,9 +1,10 @@
 /**
- * A fleet alone, in a VPC that is there already: vLLM behind an internal load balancer, which whoever is let in calls
+ * A fleet alone, in a VPC that is there already and a cluster of your own: vLLM behind an internal load balancer, which whoever is let in calls
  * with OpenAI's API. No gateway.
  */
 import { App, CfnOutput, Stack } from 'aws-cdk-lib';
 import { InstanceType, Port, SecurityGroup, Vpc } from 'aws-cdk-lib/aws-ec2';
+import { Cluster, ContainerInsights } from 'aws-cdk-lib/aws-ecs';
 import { GpuCapacity, ModelFleet, ModelWeights, ServingEngine } from 'cdk-llm-serving';
 
 const app = new App();
@@ -16,8 +17,11 @@ const vpc = Vpc.fromVpcAttributes(stack, 'Vpc', {
   privateSubnetIds: ['subnet-0123456789abcdef0', 'subnet-0123456789abcdef1'],
 });
 
+const cluster = new Cluster(stack, 'Shared', { vpc, containerInsightsV2: ContainerInsights.ENABLED });
+
 const fleet = new ModelFleet(stack, 'Qwen', {
   vpc,
+  cluster,
   engine: ServingEngine.vllm({ contextLength: 16384 }),
   weights: ModelWeights.huggingFace('Qwen/Qwen3-8B'),
   capacity: GpuCapacity.ec2({ instanceTypes: [new InstanceType('g6.xlarge')] }),

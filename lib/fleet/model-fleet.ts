@@ -67,6 +67,14 @@ export interface ModelFleetProps {
   readonly vpc: IVpc;
 
   /**
+   * The cluster that the tasks run in, in the same VPC and of the same app: a fleet adds its capacity to it, which an
+   * imported one doesn't allow.
+   *
+   * @default - a new one, of the fleet's own
+   */
+  readonly cluster?: Cluster;
+
+  /**
    * Which of its subnets.
    *
    * @default - the private ones
@@ -195,7 +203,7 @@ export class ModelFleet extends Construct implements IConnectable {
   /** The VPC that tasks and load balancer are in. */
   public readonly vpc: IVpc;
 
-  /** The cluster, which is the fleet's own. */
+  /** The cluster. */
   public readonly cluster: Cluster;
 
   /** The service. */
@@ -277,7 +285,13 @@ export class ModelFleet extends Construct implements IConnectable {
 
     this.warn(fitProblem(facts.instances, engine, weights), internetNeed(engine, weights, props));
 
-    this.cluster = new Cluster(this, 'Cluster', { vpc: props.vpc, containerInsightsV2: ContainerInsights.ENABLED });
+    if (props.cluster !== undefined && props.cluster.vpc.vpcId !== props.vpc.vpcId) {
+      throw new Error(
+        `cluster "${props.cluster.node.path}" is in another VPC than fleet "${this.fleetName}": pass the cluster's as vpc`,
+      );
+    }
+    this.cluster =
+      props.cluster ?? new Cluster(this, 'Cluster', { vpc: props.vpc, containerInsightsV2: ContainerInsights.ENABLED });
     const capacity = props.capacity._bind({
       scope: new Construct(this, 'Capacity'),
       vpc: props.vpc,
