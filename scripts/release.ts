@@ -2,7 +2,7 @@
  * Prepares a release: sets the version, dates the changelog's entry, keeps the public API that later changes are compared
  * with. What follows (commit, tag, publish) is said at its end and in CONTRIBUTING.md.
  *
- *   node scripts/release.ts 0.2.0
+ *   npm run release -- 0.2.0
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -35,4 +35,4 @@ rmSync(join(ROOT, 'api/accepted-changes.txt'), { force: true });
 console.log(`Look at git diff, run .ci/run, then:
   git commit -am 'Release ${version}' && git tag v${version} && git push --follow-tags
   npm run pack && npm publish cdk-llm-serving-${version}.tgz
-  node scripts/languages.ts   # dist/ has what goes to PyPI, Maven Central and the Go repository`);
+  npm run languages   # dist/ has what goes to PyPI, Maven Central and the Go repository`);
