@@ -77,7 +77,7 @@ describe('what a handler calls and what its role grants', () => {
   beforeAll(async () => {
     for (const entry of ENTRIES) callable.set(entry, await callableActions(entry));
     for (const [what, make] of STACKS) functions.set(what, grantedFunctions(make()));
-  });
+  }, 240_000);
 
   const ownFunctions = (what: string) => (functions.get(what) ?? []).filter(({ entry }) => entry !== undefined);
   const granted = (fn: GrantedFunction) => new Set(fn.statements.flatMap(actionsOf));

@@ -73,5 +73,5 @@ describe('the logical ids of stateful resources', () => {
     [ServingPreset.SELF_HOSTED, { ...MANAGED, ...FLEET }],
   ])('%s', (preset, expected) => {
     expect(stateful(preset)).toEqual(expected);
-  });
+  }, 120_000);
 });
