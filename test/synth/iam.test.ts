@@ -3,7 +3,16 @@ import { App, Stack } from 'aws-cdk-lib';
 import { Vpc } from 'aws-cdk-lib/aws-ec2';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { Backend, CostAlarms, GatewayCompute, LlmServing, LlmServingStack, Model, ServingPreset } from '../../lib';
+import {
+  Backend,
+  CostAlarms,
+  GatewayCompute,
+  LlmServing,
+  LlmServingStack,
+  Model,
+  ResponseCache,
+  ServingPreset,
+} from '../../lib';
 import { actionsOf, type GrantedFunction, grantedFunctions, type Statement } from './support/granted-actions.ts';
 import { callableActions } from './support/handler-actions.ts';
 
@@ -11,8 +20,10 @@ import { callableActions } from './support/handler-actions.ts';
 function everything(): App {
   const app = new App();
   const stack = new Stack(app, 'Everything');
+  const vpc = new Vpc(stack, 'Vpc');
   const { gateway } = new LlmServing(stack, 'Serving', {
-    compute: GatewayCompute.lambda({ vpc: new Vpc(stack, 'Vpc') }),
+    compute: GatewayCompute.lambda({ vpc }),
+    cache: new ResponseCache(stack, 'Cache', { vpc }),
     models: [
       new Model(stack, 'Chat', {
         backends: [
@@ -30,6 +41,7 @@ function everything(): App {
 const NOT_CALLED: Readonly<Record<string, string>> = {
   'secretsmanager:DescribeSecret': "the CDK's grantRead adds it: names and dates of a secret that may be read anyway",
   'bedrock:ApplyGuardrail': 'Bedrock asks for it when a conversation names a guardrail',
+  'elasticache:Connect': 'the handler signs its login to the cache by itself',
   'logs:CreateLogStream': "Lambda writes the function's log",
   'logs:PutLogEvents': "Lambda writes the function's log",
   'xray:PutTraceSegments': 'Lambda sends its traces',

@@ -71,7 +71,11 @@ describe('the logical ids of stateful resources', () => {
     [ServingPreset.MANAGED, MANAGED],
     [ServingPreset.HYBRID, { ...MANAGED, ...FLEET }],
     [ServingPreset.SELF_HOSTED, { ...MANAGED, ...FLEET }],
-  ])('%s', (preset, expected) => {
-    expect(stateful(preset)).toEqual(expected);
-  }, 120_000);
+  ])(
+    '%s',
+    (preset, expected) => {
+      expect(stateful(preset)).toEqual(expected);
+    },
+    120_000,
+  );
 });
