@@ -26,7 +26,7 @@ Object.assign(process.env, {
   AWS_ACCESS_KEY_ID: 'local',
   AWS_SECRET_ACCESS_KEY: 'local',
 });
-const client = new DynamoDBClient({ maxAttempts: 1 });
+const client = new DynamoDBClient({ maxAttempts: 3 });
 await client.send(
   new CreateTableCommand({
     TableName: 'ledger',
