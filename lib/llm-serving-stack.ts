@@ -225,6 +225,10 @@ export class LlmServingStack extends Stack {
       value: this.serving.url,
       description: 'base_url of the OpenAI SDKs',
     });
+    new CfnOutput(this, 'UsageTable', {
+      value: this.serving.usageLedger.tableName,
+      description: 'Where usage is kept: for llm-serving usage --table',
+    });
     const suffixes = new Map<string, string>();
     for (const [name, keyId] of [...consumers].slice(0, MAX_CONSUMERS_WITH_OUTPUTS)) {
       // The first one's outputs have names that scripts can rely on.

@@ -1,5 +1,5 @@
 import type { APIGatewayClient, UsagePlan } from '@aws-sdk/client-api-gateway';
-import { type KeyEntry, keyItem, listKeys } from '../../lambda/usage/keys.ts';
+import { type KeyEntry, keyItem, keyItemKey, listKeys } from '../../lambda/usage/keys.ts';
 import type { LedgerTable } from '../../lambda/usage/table.ts';
 import { type Io, parse, UsageError } from './command.ts';
 import { openTable, TABLE_HELP, TABLE_OPTIONS } from './ledger-table.ts';
@@ -121,6 +121,7 @@ async function makeKey(
     await client.send(new sdk.CreateUsagePlanKeyCommand({ usagePlanId, keyId, keyType: 'API_KEY' }));
   } catch (error) {
     await client.send(new sdk.DeleteApiKeyCommand({ apiKey: keyId }));
+    await table.delete(keyItemKey(keyId));
     throw error;
   }
   return { keyId, value };

@@ -120,7 +120,7 @@ export interface Settled {
 
 /** Records that an account's item holds before somebody moves them, and after how many more the next one tries. */
 const OUTBOX_RECORDS = 16;
-const OUTBOX_RETRY = 8;
+const OUTBOX_RETRY = 16;
 /** An update expression has 4 KB at most, and each record takes some ten bytes of the one that removes it. */
 const MAX_MOVED = 100;
 /** Reservations are summed up by the time at which they end, in steps of this share of their life. */

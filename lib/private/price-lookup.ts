@@ -1,5 +1,5 @@
 import { calcPrice, type ModelPrice } from '@pydantic/genai-prices';
-import type { PriceConfig } from './serving-config';
+import type { PriceConfig, TokenPricesConfig } from './serving-config';
 
 export interface PriceProvider {
   /** The table's name of the provider. */
@@ -16,20 +16,38 @@ export function lookUpPrice(provider: PriceProvider, model: string): PriceConfig
     providerApiUrl: provider.url,
   });
   if (found === null || isOtherVersion(model, found.model.id)) return undefined;
-  const input = baseOf(found.model_price, 'input_mtok');
-  const output = baseOf(found.model_price, 'output_mtok');
-  if (input === undefined || output === undefined) return undefined;
-  return {
-    input,
-    output,
-    cachedInput: baseOf(found.model_price, 'cache_read_mtok') ?? input,
-    cacheWrite: baseOf(found.model_price, 'cache_write_mtok') ?? input,
-  };
+  const base = pricesFrom(found.model_price, 0);
+  if (base === undefined) return undefined;
+  const longContext = startsOf(found.model_price).flatMap((aboveInputTokens) => {
+    const prices = pricesFrom(found.model_price, aboveInputTokens);
+    return prices === undefined ? [] : { ...prices, aboveInputTokens };
+  });
+  return { ...base, ...(longContext.length > 0 && { longContext }) };
 }
 
-function baseOf(price: ModelPrice, key: string): number | undefined {
-  const value = price[key];
-  return typeof value === 'object' ? value.base : value;
+/** The lengths beyond which prompts have another price. */
+function startsOf(price: ModelPrice): number[] {
+  const starts = Object.values(price).flatMap((value) =>
+    typeof value === 'object' ? value.tiers.map(({ start }) => start) : [],
+  );
+  return [...new Set(starts)].sort((a, b) => a - b);
+}
+
+/** Of a prompt that is longer than `start`. */
+function pricesFrom(price: ModelPrice, start: number): TokenPricesConfig | undefined {
+  const of = (key: string): number | undefined => {
+    const value = price[key];
+    if (typeof value !== 'object') return value;
+    const tiers = value.tiers.filter((tier) => tier.start <= start).sort((a, b) => a.start - b.start);
+    return start === 0 ? value.base : (tiers.at(-1)?.price ?? value.base);
+  };
+  const [input, output] = [of('input_mtok'), of('output_mtok')];
+  if (input === undefined || output === undefined) return undefined;
+  return {
+    ...{ input, output },
+    cachedInput: of('cache_read_mtok') ?? input,
+    cacheWrite: of('cache_write_mtok') ?? input,
+  };
 }
 
 /**

@@ -276,7 +276,12 @@ export interface QualityConfig {
 }
 
 /** USD per million tokens. */
-export interface PriceConfig {
+export interface PriceConfig extends TokenPricesConfig {
+  /** Of prompts that are longer, for all of their tokens and their answer's; by rising length. */
+  readonly longContext?: ReadonlyArray<TokenPricesConfig & { readonly aboveInputTokens: number }>;
+}
+
+export interface TokenPricesConfig {
   readonly input: number;
   readonly output: number;
   readonly cachedInput: number;

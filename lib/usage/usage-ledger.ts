@@ -1,5 +1,5 @@
 import { ArnFormat, Duration, RemovalPolicy, Resource, Stack } from 'aws-cdk-lib';
-import { AttributeType, Billing, ProjectionType, TableEncryptionV2, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
+import { AttributeType, BillingMode, ProjectionType, Table, TableEncryption } from 'aws-cdk-lib/aws-dynamodb';
 import { Grant, type IGrantable } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { Construct, type IConstruct } from 'constructs';
@@ -101,7 +101,7 @@ export class UsageLedger extends Resource implements IUsageLedger {
   }
 
   /** The table. */
-  public readonly table: TableV2;
+  public readonly table: Table;
 
   /** The DynamoDB table's name. */
   public readonly tableName: string;
@@ -119,27 +119,26 @@ export class UsageLedger extends Resource implements IUsageLedger {
     this.retention = props.retention ?? DEFAULT_RETENTION;
     requireDuration('retention', this.retention, Duration.days(1), Duration.days(3650));
     const removalPolicy = props.removalPolicy ?? RemovalPolicy.RETAIN;
-    this.table = new TableV2(this, 'Table', {
+    // Not a global table: two regions that count by themselves would each spend the budget.
+    this.table = new Table(this, 'Table', {
       tableName: props.tableName,
       partitionKey: { name: 'pk', type: AttributeType.STRING },
       sortKey: { name: 'sk', type: AttributeType.STRING },
-      globalSecondaryIndexes: [
-        {
-          indexName: LISTING_INDEX,
-          partitionKey: { name: 'm', type: AttributeType.STRING },
-          sortKey: { name: 'pk', type: AttributeType.STRING },
-          projectionType: ProjectionType.KEYS_ONLY,
-        },
-      ],
-      billing: Billing.onDemand(),
+      billingMode: BillingMode.PAY_PER_REQUEST,
       timeToLiveAttribute: 'x',
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
-      encryption:
-        props.encryptionKey === undefined
-          ? TableEncryptionV2.dynamoOwnedKey()
-          : TableEncryptionV2.customerManagedKey(props.encryptionKey),
+      ...(props.encryptionKey && {
+        encryption: TableEncryption.CUSTOMER_MANAGED,
+        encryptionKey: props.encryptionKey,
+      }),
       deletionProtection: props.deletionProtection ?? removalPolicy !== RemovalPolicy.DESTROY,
       removalPolicy,
+    });
+    this.table.addGlobalSecondaryIndex({
+      indexName: LISTING_INDEX,
+      partitionKey: { name: 'm', type: AttributeType.STRING },
+      sortKey: { name: 'pk', type: AttributeType.STRING },
+      projectionType: ProjectionType.KEYS_ONLY,
     });
     this.tableName = this.table.tableName;
     this.tableArn = this.table.tableArn;

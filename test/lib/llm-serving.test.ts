@@ -58,7 +58,12 @@ describe('LlmServingStack', () => {
     expect(config.models.map(({ name, backends }) => [name, backends.map(({ kind }) => kind)])).toEqual([
       ['nova-lite', ['bedrock']],
     ]);
-    expect(Object.keys(template.toJSON().Outputs).sort()).toEqual(['ApiEndpoint', 'ApiKeyCommand', 'ApiKeyId']);
+    expect(Object.keys(template.toJSON().Outputs).sort()).toEqual([
+      'ApiEndpoint',
+      'ApiKeyCommand',
+      'ApiKeyId',
+      'UsageTable',
+    ]);
     template.hasOutput('ApiEndpoint', {
       Value: { 'Fn::Join': ['', Match.arrayWith([Match.stringLikeRegexp('/v1$')])] },
     });
@@ -125,6 +130,8 @@ describe('LlmServingStack', () => {
         "ServingGatewayApiv1modelsGETCC323D28": "AWS::ApiGateway::Method",
         "ServingGatewayApiv1modelsmodel219E0032": "AWS::ApiGateway::Resource",
         "ServingGatewayApiv1modelsmodelGET2A05EF7E": "AWS::ApiGateway::Method",
+        "ServingGatewayApiv1usageD2B1BEDE": "AWS::ApiGateway::Resource",
+        "ServingGatewayApiv1usageGET944276DA": "AWS::ApiGateway::Method",
         "ServingGatewayAuthorizer52E203AF": "AWS::Lambda::Function",
         "ServingGatewayAuthorizerLlmServingGatewayKeyAuthorizer1C221EDEPermissions68FAA70C": "AWS::Lambda::Permission",
         "ServingGatewayAuthorizerLogsFACD92EE": "AWS::Logs::LogGroup",
@@ -138,6 +145,7 @@ describe('LlmServingStack', () => {
         "ServingGatewayHandlerRoleDefaultPolicyEB0769E3": "AWS::IAM::Policy",
         "ServingGatewayKeyAuthorizer6E3DF93D": "AWS::ApiGateway::Authorizer",
         "ServingGatewayValidatorBC0F95E7": "AWS::ApiGateway::RequestValidator",
+        "ServingLedgerTableDEEF17B9": "AWS::DynamoDB::Table",
         "TiersstandardCC978D9A": "AWS::ApiGateway::UsagePlan",
         "TiersstandardUsagePlanKeyResourceLlmConsumersdefault54E149E960F9D444": "AWS::ApiGateway::UsagePlanKey",
       }
@@ -149,7 +157,7 @@ describe('LlmServingStack', () => {
     const stack = stackOf({ tiers: [{ tierName: 't' }], consumers });
     const { template } = read(stack, stack.serving.gateway);
     const outputs = Object.keys(template.toJSON().Outputs);
-    expect(outputs).toHaveLength(101);
+    expect(outputs).toHaveLength(102);
     expect(outputs).toEqual(expect.arrayContaining(['ApiKeyId', 'ApiKeyIdC49']));
     template.resourceCountIs('AWS::ApiGateway::ApiKey', 110);
   });

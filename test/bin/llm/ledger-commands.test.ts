@@ -1,0 +1,220 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { main } from '../../../bin/llm/main.ts';
+import {
+  createLedgerTable,
+  openTestLedger,
+  payer,
+  startDynamoDb,
+  type TestDynamoDb,
+  used,
+} from '../../lambda/usage/fixture.ts';
+
+interface Key {
+  readonly id: string;
+  readonly value: string;
+  readonly name: string;
+  enabled: boolean;
+  plan?: string;
+}
+
+/** The few operations of API Gateway's REST-JSON protocol that the command uses. */
+class ApiGatewayStandIn {
+  readonly keys = new Map<string, Key>();
+  plans = [{ id: 'plan1', name: 'Standard', description: 'Tier standard' }];
+  refusesPlanKeys = false;
+  readonly server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const body = chunks.length === 0 ? {} : JSON.parse(Buffer.concat(chunks).toString() || '{}');
+    const [status, answer] = this.answer(request.method ?? '', request.url ?? '', body);
+    const error = status >= 400 ? { 'x-amzn-errortype': String(answer.type) } : {};
+    response.writeHead(status, { 'content-type': 'application/json', ...error });
+    response.end(JSON.stringify(answer));
+  });
+
+  answer(method: string, url: string, body: Record<string, never>): [number, Record<string, unknown>] {
+    const [path = ''] = url.split('?');
+    const id = /^\/apikeys\/(.+)$/.exec(path)?.[1] ?? '';
+    const key = this.keys.get(id);
+    if (method === 'GET' && path === '/usageplans') return [200, { item: this.plans }];
+    if (method === 'POST' && path === '/apikeys') {
+      const made = {
+        id: `key${this.keys.size + 1}`,
+        value: `value-${this.keys.size + 1}`,
+        enabled: true,
+        name: body.name ?? '',
+      };
+      this.keys.set(made.id, made);
+      return [201, made];
+    }
+    const plan = /^\/usageplans\/(.+)\/keys$/.exec(path)?.[1];
+    if (method === 'POST' && plan !== undefined) {
+      if (this.refusesPlanKeys) return [400, { type: 'BadRequestException', message: 'no more keys' }];
+      const added = this.keys.get(body.keyId ?? '');
+      if (added !== undefined) added.plan = plan;
+      return [201, { id: body.keyId }];
+    }
+    if (key === undefined) return [404, { type: 'NotFoundException', message: 'Invalid API Key identifier specified' }];
+    if (method === 'DELETE') this.keys.delete(id);
+    if (method === 'PATCH')
+      key.enabled = (body.patchOperations?.[0] as { value: string } | undefined)?.value === 'true';
+    return [method === 'DELETE' ? 202 : 200, { ...key }];
+  }
+}
+
+let dynamoDb: TestDynamoDb;
+let gateway: ApiGatewayStandIn;
+let table: string;
+
+beforeAll(async () => {
+  dynamoDb = await startDynamoDb();
+});
+afterAll(() => dynamoDb.close());
+beforeEach(async () => {
+  table = await createLedgerTable(dynamoDb.client);
+  gateway = new ApiGatewayStandIn();
+  await new Promise<void>((resolve) => gateway.server.listen(0, '127.0.0.1', resolve));
+  process.env.AWS_ENDPOINT_URL_API_GATEWAY = `http://127.0.0.1:${(gateway.server.address() as AddressInfo).port}`;
+  return () => {
+    gateway.server.closeAllConnections();
+    gateway.server.close();
+  };
+});
+
+async function llm(...args: string[]): Promise<{ status: number; out: string; err: string }> {
+  const [out, err]: [string[], string[]] = [[], []];
+  const io = { out: (text: string) => void out.push(text), err: (text: string) => void err.push(text) };
+  const status = await main([...args, '--table', table], io);
+  return { status, out: out.join(''), err: err.join('') };
+}
+
+describe('usage', () => {
+  beforeEach(async () => {
+    const ledger = openTestLedger(table, { now: () => Date.parse('2026-03-05T10:00:00Z') });
+    for (let index = 0; index < 40; index++) {
+      const consumer = index % 4 === 0 ? 'bob' : 'alice';
+      await ledger.settle(ledger.unreserved(payer({ consumer })), used(1_000_000, 10));
+    }
+    await ledger.settle(ledger.unreserved(payer({ consumer: 'eve', team: 'red' })), {
+      ...{ ...used(2_000_000), user: '=cmd()', feature: 'a,b' },
+    });
+  });
+  const march = ['--from', '2026-03', '--to', '2026-04'];
+
+  test('sums up by consumer, in a table with a total', async () => {
+    const { status, out } = await llm('usage', ...march);
+    expect(status).toBe(0);
+    expect(out.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
+      ['consumer', 'requests', 'input', 'output', 'cached', 'cost_usd', 'saved_usd', 'estimated'],
+      ['alice', '30', '300', '0', '0', '0.030000', '0.000000', '0'],
+      ['bob', '10', '100', '0', '0', '0.010000', '0.000000', '0'],
+      ['eve', '1', '10', '0', '0', '0.002000', '0.000000', '0'],
+      ['total', '41', '410', '0', '0', '0.042000', '0.000000', '0'],
+      [''],
+    ]);
+  });
+
+  test('shows the dearest, by several things at once, as JSON', async () => {
+    const { out } = await llm('usage', ...march, '--by', 'day,model,consumer', '--top', '1', '--format', 'json');
+    expect(JSON.parse(out)).toMatchObject({
+      rows: [{ day: '2026-03-05', model: 'chat', consumer: 'alice', requests: 30, cost_usd: 0.03 }],
+      total: { requests: 41, cost_usd: 0.042 },
+    });
+  });
+
+  test('writes CSV that a spreadsheet takes for text', async () => {
+    const { out } = await llm('usage', ...march, '--consumer', 'eve', '--by', 'user,feature', '--format', 'csv');
+    expect(out).toContain(`'=cmd(),"a,b",1,10,`);
+  });
+
+  test('knows months without usage', async () => {
+    const { out } = await llm('usage', '--from', '2026-01', '--to', '2026-02', '--format', 'json');
+    expect(JSON.parse(out).rows).toEqual([]);
+  });
+
+  test.each([
+    [['--by', 'color'], '--by takes'],
+    [['--top', 'x'], '--top'],
+    [['--format', 'xml'], '--format'],
+    [['--from', 'soon'], '--from'],
+  ])('refuses %j', async (args, message) => {
+    const { status, err } = await llm('usage', ...args);
+    expect(status).toBe(2);
+    expect(err).toContain(message);
+  });
+
+  test('says what is wrong with the table', async () => {
+    table = 'nowhere';
+    const { status, err } = await llm('usage');
+    expect(status).toBe(1);
+    expect(err).toContain("the ledger nowhere can't be read");
+  });
+});
+
+describe('keys', () => {
+  test("makes one in its tier's plan, whose value stands alone on stdout", async () => {
+    const { status, out, err } = await llm('keys', 'create', 'carol', '--tier', 'standard', '--budget', '5');
+    expect({ status, out }).toEqual({ status: 0, out: 'value-1\n' });
+    expect(err).toContain('key key1 of consumer carol');
+    expect(gateway.keys.get('key1')).toMatchObject({ name: 'carol', plan: 'plan1' });
+    const { out: listed } = await llm('keys', 'list', '--format', 'json');
+    expect(JSON.parse(listed)).toMatchObject([
+      { keyId: 'key1', consumer: 'carol', tier: 'standard', monthlyBudgetUsd: 5, state: 'enabled' },
+    ]);
+    expect(listed).not.toContain('value-1');
+  });
+
+  test('leaves no key behind that works without being counted', async () => {
+    gateway.refusesPlanKeys = true;
+    const { status, err } = await llm('keys', 'create', 'carol', '--tier', 'standard');
+    expect(status).toBe(1);
+    expect(err).toContain('no more keys');
+    expect(gateway.keys.size).toBe(0);
+    gateway.refusesPlanKeys = false;
+    expect((await llm('keys', 'create', 'carol', '--tier', 'standard')).status).toBe(0);
+  });
+
+  test('replaces one, and disables the old one when asked', async () => {
+    await llm('keys', 'create', 'carol', '--tier', 'standard', '--team', 'red');
+    const { out } = await llm('keys', 'rotate', 'key1', '--disable-old');
+    expect(out).toBe('value-2\n');
+    const { out: listed } = await llm('keys', 'list', '--format', 'csv');
+    expect(listed).toMatch(/key1,carol,standard,red,,disabled,/);
+    expect(listed).toMatch(/key2,carol,standard,red,,enabled,/);
+  });
+
+  test('disables one', async () => {
+    await llm('keys', 'create', 'carol', '--tier', 'standard');
+    expect((await llm('keys', 'disable', 'key1')).status).toBe(0);
+    expect(gateway.keys.get('key1')?.enabled).toBe(false);
+  });
+
+  test.each([
+    [['create', 'a b', '--tier', 'standard'], 'CONSUMER must be', 2],
+    [['create', 'carol'], '--tier is missing', 2],
+    [['create', 'carol', '--tier', 'gold'], "no usage plan of this region is tier gold's", 1],
+    [['create', 'carol', '--tier', 'standard', '--budget', '0'], '--budget must be', 2],
+    [['rotate', 'nokey'], 'is not in the ledger', 1],
+    [['burn'], "keys can't burn", 2],
+  ])('refuses %j', async (args, message, expected) => {
+    const { status, err } = await llm('keys', ...args);
+    expect(status).toBe(expected);
+    expect(err).toContain(message);
+    expect(gateway.keys.size).toBe(0);
+  });
+
+  test('asks which plan when several deployments have the tier', async () => {
+    gateway.plans.push({ id: 'plan2', name: 'Other', description: 'Tier standard' });
+    const { err } = await llm('keys', 'create', 'carol', '--tier', 'standard');
+    expect(err).toContain('pass --usage-plan with one of plan1 (Standard), plan2 (Other)');
+    expect((await llm('keys', 'create', 'carol', '--tier', 'standard', '--usage-plan', 'plan2')).status).toBe(0);
+    expect(gateway.keys.get('key1')?.plan).toBe('plan2');
+  });
+
+  test('does not make a second key for a consumer that has one', async () => {
+    await llm('keys', 'create', 'carol', '--tier', 'standard');
+    expect((await llm('keys', 'create', 'carol', '--tier', 'standard')).err).toContain('keys rotate key1');
+  });
+});
