@@ -8,6 +8,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { STANDARD_POLICY } from '../lambda/failover/policy.ts';
 import type { FallbackConfig } from '../lib/private/serving-config.ts';
 import type { LocalFunction } from '../local/lambda/local-function.ts';
 import { ours, start } from './contenders.ts';
@@ -26,24 +27,17 @@ const requests = Number(values.requests);
 /** More than this, beyond the noise of the same run, and the policy costs too much. */
 const AIM = 1.05;
 
+const { breaker: _, quality, ...standard } = STANDARD_POLICY;
 const OFF: FallbackConfig = {
+  ...standard,
   failOverOn: [],
   retryOn: [],
   retries: 0,
   retryBudget: 0,
-  backoffBaseMs: 1,
-  backoffMaxMs: 1,
-  maxRetryAfterMs: 0,
-  quality: {
-    empty: false,
-    contentFilter: false,
-    invalidJson: false,
-    invalidToolArguments: false,
-    repetition: false,
-    truncation: false,
+  quality: Object.assign({}, quality, Object.fromEntries(Object.keys(quality).map((check) => [check, false])), {
     patterns: [],
     holdBackCharacters: 0,
-  },
+  }),
   resume: false,
 };
 

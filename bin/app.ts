@@ -3,7 +3,12 @@ import { fileURLToPath } from 'node:url';
 import { App } from 'aws-cdk-lib';
 
 /** What `npm run build` makes and the stack can't be synthesized without. */
-const BUILT = ['../lib/index.js', '../assets/handlers/api/index.mjs', '../assets/handlers/authorizer/index.mjs'];
+const BUILT = [
+  '../lib/index.js',
+  '../assets/handlers/api/index.mjs',
+  '../assets/handlers/authorizer/index.mjs',
+  '../assets/handlers/meter/index.mjs',
+];
 
 try {
   const missing = BUILT.map((path) => fileURLToPath(new URL(path, import.meta.url))).filter(

@@ -12,6 +12,7 @@ import {
 } from '../lib/index.js';
 import {
   asObject,
+  at,
   boolean,
   ContextError,
   type Decode,
@@ -20,9 +21,9 @@ import {
   list,
   number,
   oneOf,
+  record,
   required,
   text,
-  texts,
 } from './decode.ts';
 
 const price: Decode<TokenPrice> = (value, path) => {
@@ -71,7 +72,7 @@ const openAiCompatible = fields({
   apiKeySecret: text,
   apiKeyField: text,
   apiKeyHeader: text,
-  headers: texts,
+  headers: record(text),
   unsupportedParameters: list(text),
   maxTokensParameter: oneOf(Object.values(MaxTokensParameter)),
   streamUsage: boolean,
@@ -183,13 +184,7 @@ export const backend: Decode<BackendFactory> = (value, path) => {
     );
   }
   const make = decode(value, path);
-  return (stack) => {
-    try {
-      return make(stack);
-    } catch (error) {
-      throw new ContextError(`${path}: ${error instanceof Error ? error.message : error}`);
-    }
-  };
+  return (stack) => at(path, () => make(stack));
 };
 
 type CommonOptions = Fields<typeof common>;
@@ -208,7 +203,7 @@ function commonOptions<O extends CommonOptions>(options: O) {
   };
 }
 
-function seconds(value: number | undefined): Duration | undefined {
+export function seconds(value: number | undefined): Duration | undefined {
   return value === undefined ? undefined : Duration.millis(Math.round(value * 1000));
 }
 

@@ -2,8 +2,9 @@ import { type App, Duration } from 'aws-cdk-lib';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { GatewayCompute, LlmServingStack, QuotaPeriod, ServingPreset } from '../lib/index.js';
 import { backend } from './backends.ts';
-import { boolean, ContextError, fields, json, list, number, oneOf, required, text } from './decode.ts';
+import { at, boolean, ContextError, fields, json, list, number, oneOf, required, text } from './decode.ts';
 import { fleet } from './fleet.ts';
+import { fallback, routing } from './policies.ts';
 
 const model = fields({
   name: text,
@@ -11,6 +12,8 @@ const model = fields({
   ownedBy: text,
   maxOutputTokens: number,
   backends: list(backend),
+  fallback,
+  routing,
 });
 
 const tier = fields({
@@ -45,6 +48,9 @@ const settings = {
   logContent: boolean,
   logRetentionDays: number,
   tracing: boolean,
+  dashboard: boolean,
+  monthlyBudgetUsd: number,
+  alarmEmail: text,
   cloudWatchRole: boolean,
   memorySizeMiB: number,
   provisionedConcurrency: number,
@@ -77,6 +83,9 @@ export function stackFromContext(app: App): LlmServingStack {
     logContent: context.logContent,
     logRetention: retention(context.logRetentionDays),
     tracing: context.tracing,
+    dashboard: context.dashboard,
+    monthlyBudgetUsd: context.monthlyBudgetUsd,
+    alarmEmails: context.alarmEmail?.split(',').map((email) => email.trim()),
     cloudWatchRole: context.cloudWatchRole,
     compute: GatewayCompute.lambda({
       memorySizeMiB: context.memorySizeMiB,
@@ -84,12 +93,12 @@ export function stackFromContext(app: App): LlmServingStack {
       reservedConcurrency: context.reservedConcurrency,
     }),
   });
-  for (const [index, { name, backends, ...rest }] of (models ?? []).entries()) {
-    stack.addModel({
-      ...rest,
-      modelName: required(name, `models[${index}].name`),
-      backends: required(backends, `models[${index}].backends`).map((make) => make(stack)),
-    });
+  for (const [index, { name, backends: factories, routing: makeRouting, ...rest }] of (models ?? []).entries()) {
+    const path = `models[${index}]`;
+    const backends = required(factories, `${path}.backends`).map((make) => make(stack));
+    const routing = makeRouting?.(backends);
+    const modelName = required(name, `${path}.name`);
+    at(path, () => stack.addModel({ ...rest, modelName, backends, routing }));
   }
   return stack;
 }

@@ -39,12 +39,13 @@ export function list<T>(decode: Decode<T>): Decode<T[]> {
   };
 }
 
-/** An object with text values. */
-export const texts: Decode<Record<string, string>> = (value, path) => {
-  return Object.fromEntries(
-    Object.entries(asObject(value, path)).map(([key, item]) => [key, text(item, `${path}.${key}`)]),
-  );
-};
+/** An object with keys of the user's own. */
+export function record<T>(decode: Decode<T>): Decode<Record<string, T>> {
+  return (value, path) =>
+    Object.fromEntries(
+      Object.entries(asObject(value, path)).map(([key, item]) => [key, decode(item, `${path}.${key}`)]),
+    );
+}
 
 /** JSON in a string (`-c models='[…]'`) or the value itself (`cdk.json`). */
 export function json<T>(decode: Decode<T>): Decode<T> {
@@ -74,6 +75,15 @@ export function fields<D extends Record<string, Decode<unknown>>>(decoders: D): 
     }
     return result as Fields<D>;
   };
+}
+
+/** What the library refuses, with the place in the context where it stands. */
+export function at<T>(path: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw new ContextError(`${path}: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 export function required<T>(value: T | undefined, path: string): T {

@@ -1,6 +1,7 @@
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import { InstanceType, type IVpc } from 'aws-cdk-lib/aws-ec2';
 import { Construct } from 'constructs';
+import { CostAlarms } from './cost/cost-alarms';
 import type { FleetScaling } from './fleet/fleet-scaling';
 import { GpuCapacity, type IGpuCapacity } from './fleet/gpu-capacity';
 import { ModelFleet } from './fleet/model-fleet';
@@ -14,6 +15,7 @@ import { Tier, type TierProps } from './gateway/tier';
 import { LlmServing } from './llm-serving';
 import { Backend } from './model/backend';
 import { Model, type ModelProps } from './model/model';
+import { ServingDashboard } from './observability/serving-dashboard';
 import { needsInternet } from './private/fleet/needs-internet';
 import { defaultApiName } from './private/names';
 
@@ -136,6 +138,28 @@ export interface LlmServingStackProps extends StackProps, GatewayOptions {
    * @default - one, `default`, in the first tier
    */
   readonly consumers?: StackConsumer[];
+
+  /**
+   * Make a CloudWatch dashboard. An account's first three, of up to 50 metrics each, are free; others cost $3 a month.
+   *
+   * @default true
+   */
+  readonly dashboard?: boolean;
+
+  /**
+   * What a month of the whole stack may cost, in USD. Cost alarms tell of it, at about $2 a month of their own; they stop
+   * nothing.
+   *
+   * @default - none: no cost alarms, unless `alarmEmails` are given
+   */
+  readonly monthlyBudgetUsd?: number;
+
+  /**
+   * E-mail addresses that cost alarms are sent to.
+   *
+   * @default - none
+   */
+  readonly alarmEmails?: string[];
 }
 
 /** CloudFormation allows 200 outputs of a stack, and each consumer takes two. */
@@ -148,6 +172,12 @@ export class LlmServingStack extends Stack {
 
   /** The fleet; undefined in the preset `MANAGED`. */
   public readonly fleet?: ModelFleet;
+
+  /** The cost alarms; undefined without `monthlyBudgetUsd` and `alarmEmails`. */
+  public readonly costAlarms?: CostAlarms;
+
+  /** The dashboard; undefined if it was not wanted. */
+  public readonly dashboard?: ServingDashboard;
 
   private readonly models: Construct;
 
@@ -170,6 +200,15 @@ export class LlmServingStack extends Stack {
     });
     for (const model of props.models ?? defaultModels(preset, fleet)) this.addModel(model);
     this.addOutputs(consumers);
+    const { gateway } = this.serving;
+    const { monthlyBudgetUsd, alarmEmails: emails } = props;
+    if (monthlyBudgetUsd !== undefined || emails !== undefined) {
+      const { encryptionKey } = props;
+      this.costAlarms = new CostAlarms(this, 'CostAlarms', { gateway, monthlyBudgetUsd, emails, encryptionKey });
+    }
+    if (props.dashboard ?? true) {
+      this.dashboard = new ServingDashboard(this, 'Dashboard', { gateway, costAlarms: this.costAlarms });
+    }
   }
 
   /** Makes a model and makes it available; for backends that refer to resources of the stack, such as secrets. */

@@ -2,6 +2,8 @@
 export interface ServiceUrls {
   readonly secretsManager: string;
   readonly bedrockRuntime: string;
+  /** Absent when the templates have no table. */
+  readonly dynamoDb?: string | undefined;
 }
 
 /**
@@ -22,6 +24,7 @@ export function serviceVariables(
     AWS_ENDPOINT_URL: urls.secretsManager,
     AWS_ENDPOINT_URL_SECRETS_MANAGER: urls.secretsManager,
     AWS_ENDPOINT_URL_BEDROCK_RUNTIME: urls.bedrockRuntime,
+    ...(urls.dynamoDb === undefined ? {} : { AWS_ENDPOINT_URL_DYNAMODB: urls.dynamoDb }),
     ...Object.fromEntries(own),
   };
 }

@@ -9,6 +9,7 @@ import { type Gap, gapsOf } from './cloudformation/gaps.ts';
 import { evaluateStacks, type Stack } from './cloudformation/stack.ts';
 import { putEmbeddedMetrics } from './cloudwatch/emf.ts';
 import { MetricStore } from './cloudwatch/metric-store.ts';
+import { startDynamoDb } from './dynamodb/index.ts';
 import { realAwsVariables, serviceVariables } from './environment.ts';
 import { type Fleet, type FleetOptions, Fleets } from './fleets.ts';
 import { keyNames } from './key-names.ts';
@@ -65,6 +66,8 @@ export interface LocalRun {
   readonly gaps: readonly Gap[];
   /** Secrets that functions refer to and that have no value here. */
   readonly missingSecrets: readonly string[];
+  /** Address of the DynamoDB that stands in; absent when the assembly has no table. */
+  readonly dynamoDbUrl?: string;
   /** ECS services that run here. */
   readonly fleets: readonly Fleet[];
   /** URLs of the caches that run here. */
@@ -92,7 +95,9 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
     started.push(() => secretsManager.close());
     const bedrock = await startBedrockRuntime({ model: options.model });
     started.push(() => bedrock.close());
-    const urls = { secretsManager: secretsManager.url, bedrockRuntime: bedrock.url };
+    const dynamoDb = await startDynamoDb(stacks);
+    if (dynamoDb !== undefined) started.push(() => dynamoDb.close());
+    const urls = { secretsManager: secretsManager.url, bedrockRuntime: bedrock.url, dynamoDb: dynamoDb?.url };
     const clock = new Clock(options.speed);
     const store = new MetricStore(clock);
     const log = options.log ?? (() => {});
@@ -136,6 +141,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       apiKey: definition.apiKeys.find((key) => key.enabled)?.value ?? '',
       keys,
       gaps: [...gapsOf(stacks), ...fleets.gaps],
+      ...(dynamoDb === undefined ? {} : { dynamoDbUrl: dynamoDb.url }),
       fleets: fleets.all,
       caches: caches.urls,
       missingSecrets: options.realAws === true ? [] : missingSecrets(stacks, secrets),

@@ -1,11 +1,13 @@
 /**
  * Builds what is not in git: `lib/*.js` (jsii), `assets/schemas` and the validators (from `lambda/schema`),
- * `assets/handlers` (esbuild). Steps whose inputs did not change since they last succeeded are skipped.
+ * `assets/handlers` and `assets/cli` (esbuild), and the bill of what is in them. Steps whose inputs did not change since they last succeeded are skipped.
  *
- *   node scripts/build.ts [--force] [lib|schemas|handlers ...]
+ *   node scripts/build.ts [--force] [lib|schemas|handlers|cli|sbom ...]
  */
+import { buildCli } from './build/cli.ts';
 import { buildHandlers } from './build/handlers.ts';
 import { buildLib } from './build/lib.ts';
+import { buildSbom } from './build/sbom.ts';
 import { buildSchemas } from './build/schemas.ts';
 import { type BuildStep, runSteps } from './build/steps.ts';
 
@@ -22,11 +24,36 @@ const steps: readonly BuildStep[] = [
       'lambda',
       'lib/private/serving-config.ts',
       'scripts/build/handlers.ts',
+      'scripts/build/bundle.ts',
       'scripts/build/licenses.ts',
       'package-lock.json',
     ],
-    outputs: ['assets/handlers/api/index.mjs', 'assets/handlers/authorizer/index.mjs'],
+    outputs: [
+      'assets/handlers/api/index.mjs',
+      'assets/handlers/authorizer/index.mjs',
+      'assets/handlers/meter/index.mjs',
+    ],
     run: buildHandlers,
+  },
+  {
+    name: 'cli',
+    inputs: [
+      'bin',
+      'lambda',
+      'lib/private',
+      'scripts/build/cli.ts',
+      'scripts/build/bundle.ts',
+      'scripts/build/licenses.ts',
+      'package-lock.json',
+    ],
+    outputs: ['assets/cli/llm.mjs'],
+    run: buildCli,
+  },
+  {
+    name: 'sbom',
+    inputs: ['bin', 'lambda', 'scripts/build', 'package.json', 'package-lock.json'],
+    outputs: ['assets/sbom.cdx.json'],
+    run: buildSbom,
   },
   {
     name: 'lib',

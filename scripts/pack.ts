@@ -6,6 +6,9 @@ import { execFileSync } from 'node:child_process';
 import { ROOT } from './build/steps.ts';
 import { run } from './run.ts';
 
+/** Twice what it has: a bundle that takes in something large by mistake is noticed, a feature isn't held up. */
+const MAX_PACKED_KIB = 2_000;
+
 /** Without one of these the package doesn't work. */
 const NEEDED = [
   '.jsii',
@@ -13,7 +16,11 @@ const NEEDED = [
   'lib/index.d.ts',
   'assets/handlers/api/index.mjs',
   'assets/handlers/authorizer/index.mjs',
+  'assets/handlers/meter/index.mjs',
+  'assets/cli/llm.mjs',
   'assets/schemas/chat-completion-request.json',
+  'assets/cli/llm.mjs',
+  'assets/sbom.cdx.json',
   'assets/THIRD-PARTY-LICENSES.txt',
   'node_modules/@pydantic/genai-prices/package.json',
 ];
@@ -26,6 +33,18 @@ const paths = new Set(packed.files.map(({ path }) => path));
 const missing = NEEDED.filter((path) => !paths.has(path));
 if (missing.length > 0) {
   console.error(`${packed.filename} lacks ${missing.join(', ')}`);
+  process.exit(1);
+}
+/** Sources and tests, which nobody needs who installs it, and what the machine left behind. */
+const needless = [...paths].filter((path) => /^(lambda|local|test|bin|scripts)\/|(?<!\.d)\.m?ts$|\.map$/.test(path));
+if (needless.some((path) => !path.startsWith('node_modules/'))) {
+  console.error(`${packed.filename} holds what nobody needs: ${needless.slice(0, 5).join(', ')}`);
+  process.exit(1);
+}
+if (packed.size > MAX_PACKED_KIB * 1024) {
+  console.error(
+    `${packed.filename} has ${Math.round(packed.size / 1024)} KiB, more than ${MAX_PACKED_KIB}: what grew?`,
+  );
   process.exit(1);
 }
 console.log(`${packed.filename}: ${paths.size} files, ${Math.round(packed.size / 1024)} KiB`);

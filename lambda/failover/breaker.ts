@@ -1,13 +1,19 @@
 import type { BreakerConfig } from '../../lib/private/serving-config.ts';
 
 const BUCKETS = 10;
+/**
+ * A probe that fails costs one request the wait for a dead backend. Among so many requests one may, however often that
+ * happened before: where there are many, a backend that is back is noticed soon.
+ */
+const REQUESTS_A_PROBE = 100;
 
 /**
  * Whether one backend is worth asking, from what became of the last calls to it.
  *
  * Closed, it admits everyone. It opens at a share of failures within a sliding window, or at a row of failures (a
  * function with one request at a time never sees enough for a share). Open, it admits nobody for a time; then one
- * request at a time as a probe, whose outcome closes it or opens it for twice as long. Apart from that a backend can
+ * request at a time as a probe, whose outcome closes it or opens it for twice as long, or until enough requests have
+ * passed it over. Apart from that a backend can
  * be skipped for a moment, because it said itself that it is full.
  *
  * Times are the wall clock's: a frozen Lambda environment's monotonic clock stands still.
@@ -20,12 +26,19 @@ export class Breaker {
   #openings = 0;
   #openUntil = 0;
   #skipUntil = 0;
+  #passedOver = 0;
+  #probeFrom = 0;
   #isProbing = false;
   lastFailureAt = 0;
 
   /** Asked when a request's order is made; `begin` is called when a backend really is asked. */
   admits(now: number): boolean {
-    if (now < this.#skipUntil || now < this.#openUntil) return false;
+    if (now < this.#skipUntil) return false;
+    if (now < this.#openUntil) {
+      this.#passedOver += 1;
+      if (this.#passedOver <= REQUESTS_A_PROBE || now < this.#probeFrom) return false;
+      this.#openUntil = now;
+    }
     return this.#openings === 0 || !this.#isProbing;
   }
 
@@ -64,12 +77,15 @@ export class Breaker {
     this.#isProbing = false;
     if (!isOver) return false;
     this.openUntil(now + Math.min(config.maxOpenMs, config.openMs * 2 ** this.#openings));
+    this.#probeFrom = now + config.openMs;
     return true;
   }
 
   /** Also for what another process has found out. */
   openUntil(time: number): void {
     this.#openUntil = time;
+    this.#probeFrom = time;
+    this.#passedOver = 0;
     this.#openings += 1;
     this.#calls.fill(0);
     this.#failures.fill(0);

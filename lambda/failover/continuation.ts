@@ -15,15 +15,6 @@ export function partialOf(sent: readonly Frame[]): Partial {
   return { text: deltas.map(({ content }) => content).join(''), callsTools: deltas.some((delta) => delta.callsTools) };
 }
 
-/**
- * Whether an answer to this request could be continued by another model at all: one text, of which the client needs no
- * more than the text. A grammar for JSON begins anew with each request, and log probabilities have no seam.
- */
-export function isContinuable(request: ChatCompletionRequest): boolean {
-  const format = request.response_format?.type ?? 'text';
-  return (request.n ?? 1) === 1 && request.logprobs !== true && format === 'text';
-}
-
 /** Engines that go on with the last message themselves neither repeat nor comment anything. */
 export const continuesItself = (config: BackendConfig): boolean =>
   config.kind === 'openai-compatible' && config.continueFinalMessage === true;

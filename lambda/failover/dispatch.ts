@@ -10,7 +10,7 @@ import { isRetryable, verdictOn } from './verdict.ts';
 
 /** How an answer is got from one backend. */
 export interface Asking<T> {
-  /** @param others how many backends could still be asked after this one */
+  /** @param others how many ways there still are after this one: backends to ask, an answer that is kept */
   ask(attempt: Attempt, others: number): Promise<T>;
   /** Frees an answer that nobody wants any more. */
   discard(answer: T): void;
@@ -117,7 +117,9 @@ class Race<T> {
     const next = this.#queue.shift();
     if (next === undefined) return false;
     const attempt = this.#session.begin(next.candidate, reason ?? next.reason);
-    const outcome = this.#asking.ask(attempt, this.#queue.length).then(
+    // A poor answer that is kept needs time to be handed out.
+    const others = this.#queue.length + (this.#poor === undefined ? 0 : 1);
+    const outcome = this.#asking.ask(attempt, others).then(
       (answer): Outcome<T> => ({ type: 'answer', attempt, answer }),
       (error): Outcome<T> => ({ type: 'failure', attempt, failure: this.#keepPoor(attempt, error) }),
     );
@@ -173,7 +175,14 @@ class Race<T> {
     const failure = this.#session.failed(attempt, error);
     const { policy, request } = this.#session.options;
     const verdict = verdictOn(failure, policy);
-    if (verdict === 'return') throw new DispatchError(this.#session.failures);
+    if (verdict === 'return' && this.#poor === undefined) throw new DispatchError(this.#session.failures);
+    if (verdict === 'return') {
+      // One backend took the request, whatever this one says of it: that one's answer is better than none.
+      this.#queue = [];
+      this.#lastResort = [];
+      this.#failed.clear();
+      return;
+    }
     if (verdict === 'longer') {
       const queue = this.#queue.map(({ candidate }) => candidate);
       const longer = longerThan(attempt.candidate, queue, request);

@@ -22,15 +22,15 @@ export const isStandIn = ({ kind }: BackendConfig): boolean => kind === 'static-
  * is longest ago is asked nonetheless, and where no fixed reply stands in, the others after it.
  */
 export function planOf(candidates: readonly Candidate[], request: ChatCompletionRequest, health: Health): Plan {
-  const fitting = fit(candidates, request);
-  const lastModel = fitting.findLastIndex(({ config }) => !isStandIn(config));
+  const fit = fitting(candidates, request);
+  const lastModel = fit.findLastIndex(({ config }) => !isStandIn(config));
   const order: Candidate[] = [];
   const skipped: Candidate[] = [];
-  for (const candidate of fitting.slice(0, lastModel + 1)) {
+  for (const candidate of fit.slice(0, lastModel + 1)) {
     if (isStandIn(candidate.config) || health.admits(candidate.config.id)) order.push(candidate);
     else skipped.push(candidate);
   }
-  const standIns = fitting.slice(lastModel + 1);
+  const standIns = fit.slice(lastModel + 1);
   if (skipped.length === 0) return { order, lastResort: standIns, skipped };
   const failedLongAgo = skipped.toSorted(
     (a, b) => health.lastFailureAt(a.config.id) - health.lastFailureAt(b.config.id),
@@ -47,7 +47,7 @@ const SURELY = 0.75;
  * Without those whose declared context window is surely too short for the prompt. The longest one stays: an estimate
  * refuses nobody.
  */
-function fit(candidates: readonly Candidate[], request: ChatCompletionRequest): readonly Candidate[] {
+export function fitting(candidates: readonly Candidate[], request: ChatCompletionRequest): readonly Candidate[] {
   if (candidates.every(({ config }) => config.contextWindow === undefined)) return candidates;
   const tokens = estimateInputTokens(request) * SURELY;
   const fits = ({ config }: Candidate): boolean => (config.contextWindow ?? Number.POSITIVE_INFINITY) > tokens;

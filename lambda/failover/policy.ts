@@ -33,6 +33,7 @@ export const STANDARD_POLICY: FallbackConfig = {
     empty: true,
     contentFilter: true,
     invalidJson: true,
+    schemaViolation: true,
     invalidToolArguments: true,
     repetition: true,
     truncation: false,

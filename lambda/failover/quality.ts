@@ -2,6 +2,7 @@ import type { QualityConfig } from '../../lib/private/serving-config.ts';
 import { BackendError } from '../backends/backend.ts';
 import type { BackendConfig } from '../contract/config.ts';
 import type { ChatCompletion, ChatCompletionRequest } from '../contract/openai.ts';
+import { matchesPattern } from '../contract/patterns.ts';
 import { endsInLoop } from './repetition.ts';
 
 /** An answer that the policy doesn't take while another backend may do better; kept, for it is better than none. */
@@ -17,18 +18,35 @@ export class LowQuality extends BackendError {
 type Choice = ChatCompletion['choices'][number];
 
 /** What is wrong with a whole answer; `undefined` when nothing is. Never a word of the answer itself. */
-export function problemOf(
+export async function problemOf(
   completion: ChatCompletion,
   request: ChatCompletionRequest,
   config: BackendConfig,
   quality: QualityConfig,
-): string | undefined {
+): Promise<string | undefined> {
   for (const choice of completion.choices) {
     const problem = problemOfChoice(choice, request, config, quality);
     if (problem !== undefined) return problem;
   }
-  return undefined;
+  const { response_format: format } = request;
+  if (!quality.schemaViolation || format?.type !== 'json_schema' || format.json_schema.schema === undefined)
+    return undefined;
+  const { violatesSchema } = await import('./json-schema.ts');
+  const { schema } = format.json_schema;
+  return completion.choices.some((choice) => isFinishedText(choice) && violatesSchema(parse(textOf(choice)), schema))
+    ? "it doesn't keep the JSON schema that was asked for"
+    : undefined;
 }
+
+const textOf = ({ message }: Choice): string => message.content ?? '';
+
+/** A refusal, a call of a tool, and what a limit or a filter has cut are no answers by the schema. */
+const isFinishedText = ({ message, finish_reason: reason }: Choice): boolean =>
+  reason !== 'length' &&
+  reason !== 'content_filter' &&
+  !message.tool_calls?.length &&
+  !isRefusal(message) &&
+  parse(message.content ?? '') !== undefined;
 
 function problemOfChoice(
   { message, finish_reason: finishReason }: Choice,
@@ -64,13 +82,13 @@ export const isForeignFilter = (finishReason: string | null | undefined, config:
   finishReason === 'content_filter' && !(config.kind === 'bedrock' && config.guardrail !== undefined);
 
 export function matches(text: string, quality: QualityConfig): boolean {
-  return quality.patterns.length > 0 && quality.patterns.some((pattern) => compiled(pattern).test(text));
+  return quality.patterns.length > 0 && quality.patterns.some((pattern) => matchesPattern(pattern, text));
 }
 
 const wantsJson = ({ response_format: format }: ChatCompletionRequest): boolean =>
   format?.type === 'json_object' || format?.type === 'json_schema';
 
-/** Parsable, and an object where one was asked for. The schema itself is the backend's to keep. */
+/** Parsable, and an object where one was asked for. */
 function isAskedJson(text: string, { response_format: format }: ChatCompletionRequest): boolean {
   const parsed = parse(text);
   const type = format?.type === 'json_schema' ? format.json_schema.schema?.type : 'object';
@@ -90,16 +108,4 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-const patterns = new Map<string, RegExp>();
-
-/** Checked at synth. They stand in the configuration, so that there are only so many. */
-function compiled(pattern: string): RegExp {
-  let regex = patterns.get(pattern);
-  if (regex === undefined) {
-    regex = new RegExp(pattern, 'iu');
-    patterns.set(pattern, regex);
-  }
-  return regex;
 }

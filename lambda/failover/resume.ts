@@ -1,9 +1,10 @@
 import { BackendError, type Frame } from '../backends/backend.ts';
 import type { Candidate } from '../serving/route.ts';
 import type { Attempt } from './attempt.ts';
-import { continuation, continuesItself, isContinuable, partialOf } from './continuation.ts';
+import { continuation, continuesItself, partialOf } from './continuation.ts';
 import { type Answered, type Asking, dispatch } from './dispatch.ts';
 import { parseFrame } from './frame-delta.ts';
+import { mayResume } from './may-resume.ts';
 import { isStandIn } from './plan.ts';
 import type { Session } from './session.ts';
 import { splice } from './splice.ts';
@@ -12,11 +13,6 @@ import { verdictOn } from './verdict.ts';
 
 /** A stream that breaks off again and again isn't worth more of the client's time. */
 const MAX_RESUMPTIONS = 3;
-/** Longer answers aren't kept in memory for the case that they break off. */
-export const MAX_SENT_BYTES = 1024 * 1024;
-
-/** Whether it makes sense to remember what of an answer was sent. */
-export const mayResume = ({ options }: Session): boolean => options.policy.resume && isContinuable(options.request);
 
 /**
  * Goes on with a stream that broke off after its first token: another backend is given what the client has, and what it

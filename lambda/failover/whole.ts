@@ -25,7 +25,7 @@ async function ask(session: Session, attempt: Attempt, others: number): Promise<
   const { completion } = answer;
   attempt.finishReason = completion.choices.at(-1)?.finish_reason ?? undefined;
   if (answer.usage === undefined) attempt.output.addText(JSON.stringify(completion.choices));
-  const problem = problemOf(completion, request, candidate.config, policy.quality);
+  const problem = await problemOf(completion, request, candidate.config, policy.quality);
   if (problem !== undefined) throw new LowQuality(attempt.backend, problem, answer);
   return answer;
 }

@@ -6,11 +6,12 @@ import type { ServingConfig } from '../contract/config.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import type { Answered } from '../failover/dispatch.ts';
 import type { Health } from '../failover/health.ts';
+import { MAX_SENT_BYTES, mayResume } from '../failover/may-resume.ts';
 import { isStandIn, planOf } from '../failover/plan.ts';
 import { policyOf } from '../failover/policy.ts';
-import { MAX_SENT_BYTES, mayResume } from '../failover/resume.ts';
 import { Session } from '../failover/session.ts';
 import type { StartedStream } from '../failover/start-stream.ts';
+import { routeByPolicy, routeHeader } from '../routing/by-policy.ts';
 import { type Admission, admit, clampOutput } from './admit.ts';
 import { brokenOff } from './broken-off.ts';
 import { answerFromCache, openCache, settleSeat } from './caching.ts';
@@ -69,12 +70,15 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   const admission = admit(request, caller.tier, config);
   record.model = admission.model.name;
   if (config.logContent) record.content = new ContentLog(request.messages);
-  const cached = await openCache(scope, caller, admission);
+  // Which backend is asked first decides which answer it is.
+  const early = admission.model.routing === undefined ? undefined : await routed(scope, caller, purpose, admission);
+  record.route = early?.decision;
+  const cached = await openCache(scope, caller, admission, early?.decision?.route);
   if (cached?.stored !== undefined) return answerFromCache(scope, cached.stored, admission);
   const seat = cached?.seat;
-  if (seat === undefined) return answerAnew(scope, caller, purpose, admission, undefined);
+  if (seat === undefined) return answerAnew(scope, caller, purpose, admission, early, undefined);
   try {
-    await answerAnew(scope, caller, purpose, admission, seat);
+    await answerAnew(scope, caller, purpose, admission, early, seat);
   } catch (error) {
     await settleSeat(seat, scope, admission, error);
     throw error;
@@ -84,15 +88,26 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   await settleSeat(seat, scope, admission, undefined);
 }
 
+type Routed = Awaited<ReturnType<typeof routeByPolicy>>;
+
+async function routed(scope: ChatScope, caller: Caller, purpose: Purpose, admission: Admission): Promise<Routed> {
+  const { model, request } = admission;
+  const able = await route(model, request, scope.registry);
+  const { feature, priority } = purpose;
+  return routeByPolicy(model, able, request, { consumer: caller.consumer, tier: caller.tier.name, feature, priority });
+}
+
 async function answerAnew(
   scope: ChatScope,
   caller: Caller,
   purpose: Purpose,
   admission: Admission,
+  early: Routed | undefined,
   seat: Seat | undefined,
 ): Promise<void> {
   const { config, record, client, context, health } = scope;
-  const candidates = await route(admission.model, admission.request, scope.registry);
+  const { candidates, decision } = early ?? (await routed(scope, caller, purpose, admission));
+  record.route = decision;
   record.candidates = candidates.map(({ config }) => config);
 
   const { totalTimeoutMs, wholeAnswerTimeoutMs } = config.limits;
@@ -266,6 +281,7 @@ const answerHeaders = (chat: AdmittedChat, attempt: Attempt | undefined): Record
   ...chat.headers,
   'x-llm-model': chat.admission.model.name,
   ...cacheHeaders(chat),
+  ...(chat.record.route === undefined ? {} : { 'x-llm-route': routeHeader(chat.record.route) }),
   ...(attempt === undefined
     ? {}
     : {

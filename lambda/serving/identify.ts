@@ -1,5 +1,6 @@
 import type { Consumer, ServingConfig } from '../contract/config.ts';
 import type { ChatCompletionRequest } from '../contract/openai.ts';
+import { PRIORITIES, type Priority } from '../routing/by-policy.ts';
 import { ApiError } from './errors.ts';
 import { type GatewayEvent, header } from './gateway.ts';
 
@@ -19,11 +20,14 @@ export interface Purpose {
   readonly featureDimension: string;
   /** The client's id of a conversation, in a header: what keeps it where its beginning is cached. */
   readonly session: string | undefined;
+  /** What the client says that quality is worth to it, for models whose policy asks. */
+  readonly priority: Priority | undefined;
 }
 
 /** A feature's name ends in logs and metric dimensions. */
 const FEATURE = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$/;
 const FEATURE_HEADER = 'x-llm-feature';
+const PRIORITY_HEADER = 'x-llm-priority';
 const SESSION_HEADER = 'x-session-id';
 /** Longer than any UUID or trace id; a longer one is cut, for nobody is refused over a hint. */
 const MAX_SESSION = 256;
@@ -48,7 +52,7 @@ export function identifyCaller(event: GatewayEvent, config: ServingConfig): Call
   throw new ApiError(403, `The API key (id ${keyId}) belongs to no declared consumer.`, { code: 'key_not_registered' });
 }
 
-/** @throws ApiError 400 when the feature's name isn't one */
+/** @throws ApiError 400 when the feature's name isn't one, or the priority none of the three */
 export function identifyPurpose(event: GatewayEvent, request: ChatCompletionRequest, config: ServingConfig): Purpose {
   const inBody = request.metadata?.feature;
   const feature = inBody ?? header(event, FEATURE_HEADER);
@@ -65,5 +69,17 @@ export function identifyPurpose(event: GatewayEvent, request: ChatCompletionRequ
   }
   const featureDimension = feature === undefined ? 'none' : config.features.has(feature) ? feature : 'other';
   const session = header(event, SESSION_HEADER)?.slice(0, MAX_SESSION) || undefined;
-  return { user: request.safety_identifier ?? request.user ?? undefined, feature, featureDimension, session };
+  const user = request.safety_identifier ?? request.user ?? undefined;
+  return { user, feature, featureDimension, session, priority: priorityOf(event) };
+}
+
+function priorityOf(event: GatewayEvent): Priority | undefined {
+  const value = header(event, PRIORITY_HEADER);
+  if (value === undefined) return undefined;
+  const priority = PRIORITIES.find((each) => each === value.trim().toLowerCase());
+  if (priority !== undefined) return priority;
+  throw new ApiError(400, `Invalid '${PRIORITY_HEADER}': expected one of ${PRIORITIES.join(', ')}.`, {
+    param: PRIORITY_HEADER,
+    code: 'invalid_value',
+  });
 }

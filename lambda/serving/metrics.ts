@@ -21,6 +21,8 @@
  * | CacheHits, CacheMisses | Count | requests that qualify for the cache, answered from it or not |
  * | CacheErrors | Count | those for which the cache wasn't there in time |
  * | SavedUsd | None | what answers out of the cache had cost, USD |
+ * | RoutedToCheap | Count | requests that the routing policy sent to the cheap backend first |
+ * | UsageEstimated | Count | requests that a backend told no usage for: what they cost is an estimate |
  * | Demand | Count | requests that wanted a fleet, also one without a task: what wakes it and keeps it awake |
  * | Unserved | Count | those among them that the fleet didn't answer |
  *
@@ -47,6 +49,8 @@ export const UNITS = {
   CacheMisses: 'Count',
   CacheErrors: 'Count',
   SavedUsd: 'None',
+  RoutedToCheap: 'Count',
+  UsageEstimated: 'Count',
 } as const;
 
 export type MetricName = keyof typeof UNITS;
@@ -59,6 +63,8 @@ export const DIMENSION_SETS: ReadonlyArray<{
   readonly dimensions: ReadonlyArray<DimensionName>;
   readonly metrics: readonly MetricName[];
 }> = [
+  // The whole gateway: what alarms and the month's budget are about.
+  { dimensions: [], metrics: ['CostUsd', 'UsageEstimated'] },
   {
     dimensions: ['model'],
     metrics: [
@@ -79,6 +85,7 @@ export const DIMENSION_SETS: ReadonlyArray<{
       'CacheMisses',
       'CacheErrors',
       'SavedUsd',
+      'RoutedToCheap',
     ],
   },
   {
@@ -86,6 +93,7 @@ export const DIMENSION_SETS: ReadonlyArray<{
     metrics: [
       'Requests',
       'BackendErrors',
+      'InputTokens',
       'OutputTokens',
       'CostUsd',
       'TimeToFirstToken',

@@ -3,6 +3,7 @@ import type { CacheOutcome } from '../cache/contract.ts';
 import type { BackendConfig } from '../contract/config.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import { isOperatorsFault } from '../failover/verdict.ts';
+import type { RouteDecision } from '../routing/by-policy.ts';
 import type { ContentLog } from './content-log.ts';
 import type { ApiError } from './errors.ts';
 import { type FleetDemand, fleetDemand } from './fleet-demand.ts';
@@ -27,6 +28,8 @@ export interface RequestRecord {
   model?: string;
   /** That answered, or whose answer broke off. */
   backend?: string;
+  /** What the routing policy said, where the model has one. */
+  route?: RouteDecision | undefined;
   /** The backends that could have answered, in their order. */
   candidates?: readonly BackendConfig[];
   /** Every call to a backend, in the order in which they began. */
@@ -84,7 +87,9 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     Duration: round(record.durationMs),
     ...(record.backend === undefined ? {} : { BackendErrors: 0 }),
     ...(record.allBackendsFailed ? { AllBackendsFailed: 1 } : {}),
+    ...(record.route === undefined ? {} : { RoutedToCheap: record.route.route === 'cheap' ? 1 : 0 }),
     ...(usage === undefined ? {} : { ...tokens(usage), CostUsd: record.costUsd ?? 0 }),
+    ...(record.usageEstimated ? { UsageEstimated: 1 } : {}),
     ...(record.timeToFirstTokenMs === undefined ? {} : { TimeToFirstToken: round(record.timeToFirstTokenMs) }),
     ...cacheValues(record.cache),
   };
@@ -109,6 +114,10 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     cache: record.cache?.outcome,
     cache_age_ms: record.cache?.ageMs,
     cache_unavailable: record.cache?.unavailable || undefined,
+    route: record.route?.route,
+    route_reason: record.route?.reason,
+    route_rule: record.route?.rule,
+    route_prompt_tokens: record.route?.promptTokens,
     attempts: attempts.length,
     failures: failures.length === 0 ? undefined : failures.map(({ backend, kind }) => ({ backend, kind })),
     // Fields that are zero nearly always only when they are not.
@@ -171,7 +180,13 @@ function attemptLines(
   if (failure === undefined && bill === undefined) return [];
   const answered = isShared && record.attempts.findLast(({ backend }) => backend === record.backend) === attempt;
   const values: MetricValues = {
-    ...(bill === undefined ? {} : { OutputTokens: bill.usage.outputTokens, CostUsd: bill.costUsd }),
+    ...(bill === undefined
+      ? {}
+      : {
+          InputTokens: bill.usage.inputTokens,
+          OutputTokens: bill.usage.outputTokens,
+          CostUsd: bill.costUsd,
+        }),
     ...(answered ? { Requests: 1 } : {}),
     ...(answered && record.timeToFirstTokenMs !== undefined
       ? { TimeToFirstToken: round(record.timeToFirstTokenMs) }
@@ -188,7 +203,6 @@ function attemptLines(
     asked_as: attempt.reason,
     ...(failure === undefined ? {} : failureFields(failure, options)),
     breaker_opened: attempt.openedBreaker || undefined,
-    input_tokens: bill?.usage.inputTokens,
     usage_estimated: bill?.estimated,
     ...embeddedMetrics(
       options.namespace,

@@ -1,7 +1,6 @@
 import type { Frame, WholeAnswer } from '../backends/backend.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import type { Answered } from '../failover/dispatch.ts';
-import { resume, takeOver } from '../failover/resume.ts';
 import type { Session } from '../failover/session.ts';
 import { dispatchStream, type StartedStream } from '../failover/start-stream.ts';
 import { dispatchWhole } from '../failover/whole.ts';
@@ -26,8 +25,14 @@ export function backendSource(session: Session, candidates: readonly Candidate[]
   return {
     stream: () => dispatchStream(session),
     whole: () => dispatchWhole(session),
-    resume: (broken, error, sent) => resume(session, broken, error, sent),
-    takeOver: (broken, sent) => takeOver(session, broken, sent),
+    resume: async (broken, error, sent) => {
+      const { resume } = await import('../failover/resume.ts');
+      return resume(session, broken, error, sent);
+    },
+    takeOver: async (broken, sent) => {
+      const { takeOver } = await import('../failover/resume.ts');
+      return takeOver(session, broken, sent);
+    },
     candidate: (id) => (candidates.find(({ config }) => config.id === id) ?? candidates[0]) as Candidate,
   };
 }

@@ -40,9 +40,9 @@ export interface FleetScaling {
 
   /**
    * Requests on a task, running and waiting together, that the fleet aims at. More tasks start above it, and stop well
-   * below it.
+   * below it. A lower number costs more and leaves more room for bursts.
    *
-   * @default 16
+   * @default 8
    */
   readonly targetRequestsPerTask?: number;
 
@@ -52,6 +52,14 @@ export interface FleetScaling {
    * @default 5
    */
   readonly waitingThreshold?: number;
+
+  /**
+   * How long a new task usually takes until it serves: instance, image and weights. Tasks that were added are given this
+   * time before more are, so that a load isn't answered twice.
+   *
+   * @default Duration.minutes(6)
+   */
+  readonly taskStartTime?: Duration;
 
   /**
    * How long nobody may have asked before a fleet with `minTasks: 0` sleeps; at least 15 minutes, the longest that a

@@ -225,6 +225,9 @@ export class ModelFleet extends Construct implements IConnectable {
   /** USD an hour of one task: its share of an instance. @internal */
   public readonly _taskHourlyUsd?: number;
 
+  /** Of an instance of the first type. @internal */
+  public readonly _instance: { readonly hourlyUsd?: number; readonly gpus: number; readonly tasks: number };
+
   /** Seconds. @internal */
   public readonly _stickySeconds: number;
 
@@ -269,6 +272,7 @@ export class ModelFleet extends Construct implements IConnectable {
     const limits = fleetLimits(props.scaling ?? {}, engine.metrics !== undefined);
     const facts = props.capacity._facts();
     const [perInstance = 1] = tasksPerInstance(facts, engine.gpus);
+    this._instance = { hourlyUsd: facts.hourlyUsd, gpus: facts.instances[0]?.gpus ?? engine.gpus, tasks: perInstance };
     this._taskHourlyUsd = facts.hourlyUsd === undefined ? undefined : facts.hourlyUsd / perInstance;
 
     this.warn(fitProblem(facts.instances, engine, weights), internetNeed(engine, weights, props));
@@ -399,6 +403,33 @@ export class ModelFleet extends Construct implements IConnectable {
       period: Duration.hours(1),
       usingMetrics: { tasks: this.metricTasks({ period: Duration.hours(1) }) },
     });
+  }
+
+  /** GPU-hours of the fleet's instances, idle ones included, by a `CostMeter`; their sum over an hour. */
+  public metricMeteredGpuHours(options?: MetricOptions): Metric {
+    return fleetMetric(this.metricsPlace, 'GpuHours', { statistic: Stats.SUM, period: Duration.hours(1), ...options });
+  }
+
+  /** What the fleet's instances cost in USD, idle ones included, by a `CostMeter`; the sum over an hour. */
+  public metricCostUsd(options?: MetricOptions): Metric {
+    return fleetMetric(this.metricsPlace, 'FleetCostUsd', {
+      statistic: Stats.SUM,
+      period: Duration.hours(1),
+      ...options,
+    });
+  }
+
+  /**
+   * Tokens that the fleet answered with, in percent of those that are expected of its instances, by a `CostMeter`; the
+   * average over an hour. At 100 % a token costs what its price says.
+   */
+  public metricUtilization(options?: MetricOptions): Metric {
+    return fleetMetric(this.metricsPlace, 'Utilization', { period: Duration.hours(1), ...options });
+  }
+
+  /** What a million tokens of the last 24 hours cost in USD, idle instances included, by a `CostMeter`. */
+  public metricEffectiveUsdPerMillionTokens(options?: MetricOptions): Metric {
+    return fleetMetric(this.metricsPlace, 'EffectiveUsdPerMillionTokens', { period: Duration.hours(1), ...options });
   }
 
   private warn(fit: string | undefined, needed: string | undefined): void {

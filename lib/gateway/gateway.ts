@@ -19,9 +19,11 @@ import { HandlerFunction } from '../private/handler-function';
 import { limitsConfig } from '../private/limits';
 import { ModelRegistry } from '../private/model-registry';
 import { defaultApiName, metricsNamespace } from '../private/names';
+import { routingProblems } from '../private/routing';
 import { createServingApi } from '../private/serving-api';
 import { ServingCode } from '../private/serving-code';
 import { type CacheConfig, CONSUMERS_ENV, type ServingConfig } from '../private/serving-config';
+import { servingSum } from '../private/serving-metrics';
 import { requireBurst, requireDuration, requireKnown } from '../private/validation';
 import type { IConsumer } from './consumer';
 import { GatewayCompute } from './gateway-compute';
@@ -57,9 +59,14 @@ export class Gateway extends Construct {
   /** The custom domain, where there is one. */
   public readonly domain?: DomainName;
 
+  /** The CloudWatch namespace of the metrics of models, tiers and features. */
+  public readonly metricsNamespace: string;
+
+  /** The declared features. */
+  public readonly features: string[];
+
   private readonly registry: ModelRegistry;
   private readonly ownTiers: Tier[] = [];
-  private readonly metricsNamespace: string;
   private readonly cache?: CacheConfig;
 
   constructor(scope: Construct, id: string, props: GatewayProps = {}) {
@@ -82,6 +89,7 @@ export class Gateway extends Construct {
     const cors = corsConfig(props.corsOrigins);
     const limits = limitsConfig(props);
     const apiName = props.apiName ?? defaultApiName(this);
+    this.features = [...(props.features ?? [])];
     this.metricsNamespace = metricsNamespace(props.metricsNamespace, apiName);
 
     const given = props.compute ?? GatewayCompute.lambda();
@@ -159,6 +167,11 @@ export class Gateway extends Construct {
     return [...this.ownTiers];
   }
 
+  /** What clients may ask for, in the order in which it was added. */
+  public get models(): Model[] {
+    return this.registry.all;
+  }
+
   /** Makes a model available, and gives the function the right to call its backends. */
   public addModel(model: Model): void {
     this.registry.add(model);
@@ -196,6 +209,33 @@ export class Gateway extends Construct {
   /** Answers with a 5xx, by API Gateway or by the handler; their sum over 5 minutes unless told otherwise. */
   public metricServerErrors(options?: MetricOptions): Metric {
     return this.api.deploymentStage.metricServerError({ statistic: Stats.SUM, ...options });
+  }
+
+  /** What all answers cost, in USD; the sum over 5 minutes unless told otherwise. */
+  public metricCostUsd(options?: MetricOptions): Metric {
+    return servingSum(this.metricsNamespace, 'CostUsd', {}, options);
+  }
+
+  /**
+   * Requests whose backend told no usage, so that their tokens are an estimate; their sum over 5 minutes unless told
+   * otherwise.
+   */
+  public metricUsageEstimated(options?: MetricOptions): Metric {
+    return servingSum(this.metricsNamespace, 'UsageEstimated', {}, options);
+  }
+
+  /**
+   * What the answers of one of the declared features cost, in USD; the sum over 5 minutes unless told otherwise.
+   *
+   * @throws when it isn't declared
+   */
+  public metricFeatureCostUsd(feature: string, options?: MetricOptions): Metric {
+    if (!this.features.includes(feature)) {
+      throw new Error(
+        `feature "${feature}" is not declared, so it has no metrics of its own: add it to the gateway's features`,
+      );
+    }
+    return servingSum(this.metricsNamespace, 'CostUsd', { feature }, options);
   }
 
   private addDomain(props: GatewayProps): DomainName | undefined {
@@ -255,6 +295,8 @@ export class Gateway extends Construct {
         }
       }
     }
+    const tierNames = this.ownTiers.map(({ tierName }) => tierName);
+    problems.push(...routingProblems(this.registry.render(), tierNames));
     const names = this.consumers.map((consumer) => consumer.consumerName);
     const twice = names.find((name, index) => names.indexOf(name) !== index);
     if (twice !== undefined) problems.push(`two consumers of one gateway have the name "${twice}"`);

@@ -112,7 +112,10 @@ export interface StaticReplyBackendOptions {
 
 /** A fixed reply to what its pattern matches. */
 export interface ReplyRule {
-  /** A regular expression (JavaScript's, case-insensitive, Unicode) on the text of the last user message. */
+  /**
+   * A regular expression (JavaScript's, case-insensitive, Unicode) on the first 2,000 characters of the last user
+   * message. One that a hostile text could keep busy for long is refused.
+   */
   readonly pattern: string;
 
   /** What is said then, at most 4,000 characters. */

@@ -62,7 +62,8 @@ export interface CircuitBreakerOptions {
   readonly openTime?: Duration;
 
   /**
-   * The longest such time, up to 1 hour: also how long a backend that is back may go unnoticed.
+   * The longest such time, up to 1 hour: also how long a backend that is back may go unnoticed where there are few
+   * requests. After `openTime` one in a hundred requests may try whatever this says.
    *
    * @default - 15 seconds, or `openTime` where that is longer
    */
@@ -105,11 +106,19 @@ export interface AnswerQuality {
   readonly contentFilter?: boolean;
 
   /**
-   * No valid JSON where the request has `response_format` `json_object` or `json_schema`. The schema itself isn't checked.
+   * No valid JSON where the request has `response_format` `json_object` or `json_schema`.
    *
    * @default true
    */
   readonly invalidJson?: boolean;
+
+  /**
+   * JSON that breaks the schema of the request's `json_schema`, as far as that is certain: the schema is the client's, so
+   * that none of its regular expressions is run (`pattern`) and no reference is followed to elsewhere.
+   *
+   * @default true
+   */
+  readonly schemaViolation?: boolean;
 
   /**
    * A tool call whose arguments are no valid JSON.
@@ -134,6 +143,7 @@ export interface AnswerQuality {
 
   /**
    * Regular expressions (JavaScript's, case-insensitive, Unicode) for texts that are no answer: `^I can't help with`.
+   * The first 2,000 characters are searched.
    *
    * @default - none
    */

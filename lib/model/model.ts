@@ -2,10 +2,12 @@ import { Token } from 'aws-cdk-lib';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
 import type { CachePolicy } from '../cache/cache-policy';
+import { checkCheapBackend } from '../private/routing';
 import { ServingMetrics } from '../private/serving-metrics';
 import { requireInteger, requireKnown, requireUnique } from '../private/validation';
 import type { IBackend } from './backend';
 import { FallbackPolicy } from './fallback-policy';
+import type { RoutingPolicy } from './routing-policy';
 
 /** `GET /v1/models` says when a model was made. A clock would make every synthesis differ. 2025-01-01T00:00:00Z */
 const DEFAULT_CREATED = 1735689600;
@@ -47,6 +49,13 @@ export interface ModelProps {
   readonly cache?: CachePolicy;
 
   /**
+   * Which requests a cheaper one of the backends gets first.
+   *
+   * @default - none: each request goes to the backends in their order
+   */
+  readonly routing?: RoutingPolicy;
+
+  /**
    * How many tokens an answer may have: a request that asks for more is clamped to this.
    *
    * @default - each backend's own maximum
@@ -84,6 +93,9 @@ export class Model extends Construct {
 
   /** What the gateway's cache does for it; undefined for the cache's own policy. */
   public readonly cache?: CachePolicy;
+
+  /** Which requests a cheaper one of the backends gets first. */
+  public readonly routing?: RoutingPolicy;
 
   /** Who is said to own it in `GET /v1/models`. */
   public readonly ownedBy: string;
@@ -128,6 +140,8 @@ export class Model extends Construct {
     this.backends = [...props.backends];
     this.fallback = props.fallback ?? FallbackPolicy.standard();
     this.cache = props.cache;
+    if (props.routing !== undefined) checkCheapBackend(this, modelName, props.routing.cheap, props.backends);
+    this.routing = props.routing;
     this.ownedBy = props.ownedBy ?? 'cdk-llm-serving';
     this.createdUnixSeconds = props.createdUnixSeconds ?? DEFAULT_CREATED;
     this.maxOutputTokens = props.maxOutputTokens;
@@ -173,6 +187,14 @@ export class Model extends Construct {
     return this.metrics.metric('BreakersOpened', options);
   }
 
+  /**
+   * Requests that the routing policy sent to the cheap backend first; their sum over 5 minutes unless told otherwise. A
+   * model without such a policy has none.
+   */
+  public metricRoutedToCheap(options?: MetricOptions): Metric {
+    return this.metrics.metric('RoutedToCheap', options);
+  }
+
   /** Input tokens, cached ones among them; their sum over 5 minutes unless told otherwise. */
   public metricInputTokens(options?: MetricOptions): Metric {
     return this.metrics.metric('InputTokens', options);
@@ -186,6 +208,20 @@ export class Model extends Construct {
   /** What the answers cost, in USD; the sum over 5 minutes unless told otherwise. */
   public metricCostUsd(options?: MetricOptions): Metric {
     return this.metrics.metric('CostUsd', options);
+  }
+
+  /**
+   * What the answers of one of the model's backends cost, in USD; the sum over 5 minutes unless told otherwise.
+   *
+   * @throws when the model doesn't have that backend
+   */
+  public metricBackendCostUsd(backendId: string, options?: MetricOptions): Metric {
+    if (!this.backends.some((backend) => backend.backendId === backendId)) {
+      throw new Error(
+        `model "${this.modelName}" has no backend "${backendId}": it has ${this.backends.map((backend) => backend.backendId).join(', ')}`,
+      );
+    }
+    return this.metrics.metric('CostUsd', { dimensionsMap: { model: this.modelName, backend: backendId }, ...options });
   }
 
   /** Input tokens from a prompt cache; their sum over 5 minutes unless told otherwise. */

@@ -9,6 +9,7 @@ const EXPOSED_HEADERS = [
   'x-llm-cache',
   'age',
   'x-llm-fallbacks',
+  'x-llm-route',
   'x-llm-validation-error',
   'retry-after',
 ];

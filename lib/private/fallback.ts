@@ -1,5 +1,6 @@
 import { Duration } from 'aws-cdk-lib';
 import type { AnswerQuality, CircuitBreakerOptions, FallbackPolicyOptions } from '../model/fallback-policy';
+import { requirePattern } from './patterns';
 import type { BreakerConfig, FailureKind, FallbackConfig, QualityConfig } from './serving-config';
 import { requireDuration, requireInteger, requireNumber, requireUnique } from './validation';
 
@@ -71,7 +72,7 @@ function renderBreaker(options: CircuitBreakerOptions): BreakerConfig {
 function renderQuality(options: AnswerQuality): QualityConfig {
   requireInteger('holdBackCharacters', options.holdBackCharacters, 0, 1000);
   const patterns = options.patterns ?? [];
-  for (const pattern of patterns) requirePattern(pattern);
+  for (const pattern of patterns) requirePattern('patterns', pattern);
   if ((options.holdBackCharacters ?? 0) > 0 && patterns.length === 0) {
     throw new Error('holdBackCharacters needs patterns: without them there is nothing to hold a stream back for');
   }
@@ -79,26 +80,13 @@ function renderQuality(options: AnswerQuality): QualityConfig {
     empty: options.empty ?? true,
     contentFilter: options.contentFilter ?? true,
     invalidJson: options.invalidJson ?? true,
+    schemaViolation: options.schemaViolation ?? true,
     invalidToolArguments: options.invalidToolArguments ?? true,
     repetition: options.repetition ?? true,
     truncation: options.truncation ?? false,
     patterns,
     holdBackCharacters: options.holdBackCharacters ?? 0,
   };
-}
-
-/** As the handler will compile it. */
-export function requirePattern(pattern: string): void {
-  try {
-    new RegExp(pattern, 'iu');
-  } catch (error) {
-    throw new Error(
-      `patterns has "${pattern}", which is no regular expression: ${error instanceof Error ? error.message : error}`,
-    );
-  }
-  if (new RegExp(pattern, 'iu').test('')) {
-    throw new Error(`patterns has "${pattern}", which matches every text: begin with ^ or name some words`);
-  }
 }
 
 const within = (prop: string, value: Duration, minMs: number, max: Duration): number =>

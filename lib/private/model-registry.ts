@@ -9,6 +9,7 @@ import type { BackendConfig, ModelConfig } from './serving-config';
 /** The models of one gateway; binds each backend to its function once. */
 export class ModelRegistry {
   private readonly models: ModelConfig[] = [];
+  private readonly constructs: Model[] = [];
   /** By name and by alias. */
   private readonly byName = new Map<string, Model>();
   private readonly backends = new Map<string, { source: IBackend; config: BackendConfig; fingerprint: string }>();
@@ -27,6 +28,7 @@ export class ModelRegistry {
       }
     }
     for (const name of [model.modelName, ...model.aliases]) this.byName.set(name, model);
+    this.constructs.push(model);
     this.models.push({
       name: model.modelName,
       aliases: model.aliases,
@@ -36,12 +38,18 @@ export class ModelRegistry {
       backends: model.backends.map((backend) => this.bind(backend)),
       fallback: model.fallback._render(),
       ...(model.cache && { cache: model.cache._render() }),
+      ...(model.routing && { routing: model.routing._render() }),
     });
   }
 
   /** In the order in which they were added. */
   public render(): ModelConfig[] {
     return [...this.models];
+  }
+
+  /** In the order in which they were added. */
+  public get all(): Model[] {
+    return [...this.constructs];
   }
 
   /** The name of the model that answers to a name or an alias. */

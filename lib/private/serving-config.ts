@@ -78,6 +78,47 @@ export interface ModelConfig {
   readonly fallback?: FallbackConfig;
   /** Which answers are kept; the cache's own policy when absent. */
   readonly cache?: CachePolicyConfig;
+  /** Which requests a cheaper backend gets first; none when absent. */
+  readonly routing?: RoutingConfig;
+}
+
+/** Which requests a cheaper backend gets first. Whole in the file: no defaults here. */
+export interface RoutingConfig {
+  /** The id of that backend, one of the model's and not the first of them. */
+  readonly cheap: string;
+  /** Whether a client's `x-llm-priority` counts. */
+  readonly clientPriority: boolean;
+  readonly simple: SimpleRequestConfig;
+  /** The first that applies decides. */
+  readonly rules: readonly RoutingRuleConfig[];
+}
+
+/** What a request may at most have to be a simple one. */
+export interface SimpleRequestConfig {
+  /** 0: no request is simple. */
+  readonly maxPromptTokens: number;
+  /** Messages of the user's. */
+  readonly maxTurns: number;
+  readonly tools: boolean;
+  readonly jsonSchema: boolean;
+  readonly images: boolean;
+  readonly reasoning: boolean;
+}
+
+export type RouteName = 'cheap' | 'standard';
+
+/** Applies where each condition that it has is met. */
+export interface RoutingRuleConfig {
+  /** `[a-z0-9][a-z0-9-]*`: in a header and in the log. */
+  readonly name: string;
+  readonly route: RouteName;
+  /** One of these regular expressions matches what the user said. */
+  readonly patterns?: readonly string[];
+  readonly features?: readonly string[];
+  readonly tiers?: readonly string[];
+  readonly consumers?: readonly string[];
+  /** Each of these keys of the request's `metadata` has one of these values. A list: keys are the user's own words. */
+  readonly metadata?: ReadonlyArray<{ readonly key: string; readonly values: readonly string[] }>;
 }
 
 /** Who gets whose answers. */
@@ -195,6 +236,7 @@ export interface QualityConfig {
   readonly empty: boolean;
   readonly contentFilter: boolean;
   readonly invalidJson: boolean;
+  readonly schemaViolation: boolean;
   readonly invalidToolArguments: boolean;
   readonly repetition: boolean;
   readonly truncation: boolean;

@@ -1,6 +1,9 @@
 import { Duration, Lazy } from 'aws-cdk-lib';
 import { Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 
+/** The metrics that the handler writes of a gateway as a whole, without a dimension. */
+export const METRICS_OF_GATEWAY = ['CostUsd', 'UsageEstimated'] as const;
+
 /** The metrics that the handler writes for each dimension; a test holds them equal to the handler's own list. */
 export const METRICS_BY_DIMENSION = {
   model: [
@@ -21,9 +24,28 @@ export const METRICS_BY_DIMENSION = {
     'CacheMisses',
     'CacheErrors',
     'SavedUsd',
+    'RoutedToCheap',
   ],
   tier: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd'],
+  feature: ['Requests', 'InputTokens', 'OutputTokens', 'CostUsd'],
 } as const;
+
+/** A sum over 5 minutes, unless told otherwise. */
+export function servingSum(
+  namespace: string,
+  metricName: string,
+  dimensionsMap: Record<string, string>,
+  options: MetricOptions = {},
+): Metric {
+  return new Metric({
+    namespace,
+    metricName,
+    dimensionsMap,
+    statistic: Stats.SUM,
+    period: Duration.minutes(5),
+    ...options,
+  });
+}
 
 export type MetricDimension = keyof typeof METRICS_BY_DIMENSION;
 

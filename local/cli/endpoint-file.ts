@@ -1,15 +1,20 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
+export interface EndpointFacts {
+  /** Base URL for an OpenAI SDK. */
+  readonly url: string;
+  readonly apiKey: string;
+  /** Address of DynamoDB here, when the stack has a table. */
+  readonly dynamoDbUrl?: string;
+}
+
 /**
  * Tells programs where the run is: `{ "url": "http://127.0.0.1:4000/v1", "apiKey": "…" }`, readable by its owner only.
  * Returns the way to remove it; a file that another run wrote since then stays.
  */
-export function writeEndpointFile(
-  file: string,
-  endpoint: { readonly url: string; readonly apiKey: string },
-): () => void {
-  const text = `${JSON.stringify({ url: endpoint.url, apiKey: endpoint.apiKey }, null, 2)}\n`;
+export function writeEndpointFile(file: string, { url, apiKey, dynamoDbUrl }: EndpointFacts): () => void {
+  const text = `${JSON.stringify({ url, apiKey, dynamoDbUrl }, null, 2)}\n`;
   mkdirSync(dirname(file), { recursive: true });
   // A mode is given to new files only.
   rmSync(file, { force: true });

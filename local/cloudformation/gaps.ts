@@ -8,6 +8,11 @@ export interface Gap {
   readonly meaning: string;
 }
 
+const TABLE_PROPERTIES = {
+  StreamSpecification: 'it has no stream',
+  TimeToLiveSpecification: 'what has expired is not deleted',
+};
+
 /** Properties of resources that run here, which change nothing here. */
 const PROPERTIES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'AWS::ApiGateway::RestApi': {
@@ -26,6 +31,8 @@ const PROPERTIES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     KmsKeyId: 'nothing is encrypted',
     SecurityGroupIds: 'whoever reaches 127.0.0.1 reaches it',
   },
+  'AWS::DynamoDB::GlobalTable': TABLE_PROPERTIES,
+  'AWS::DynamoDB::Table': TABLE_PROPERTIES,
   'AWS::ElasticLoadBalancingV2::LoadBalancer': {
     SecurityGroups: 'whoever reaches 127.0.0.1 reaches it',
   },

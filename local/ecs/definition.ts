@@ -1,4 +1,5 @@
 import type { AgentDefinition } from '../cloudwatch/agent.ts';
+import type { EngineKind } from '../engine/dialects.ts';
 
 /** An ECS service, as its template describes it. */
 export interface ServiceDefinition {
@@ -23,6 +24,7 @@ export interface TaskDefinition {
 }
 
 export interface EngineContainer {
+  readonly kind: EngineKind;
   readonly name: string;
   readonly command: readonly string[];
   readonly environment: Readonly<Record<string, string>>;

@@ -2,6 +2,7 @@ import type { Gap } from '../cloudformation/gaps.ts';
 import type { Resource, Stack } from '../cloudformation/stack.ts';
 import { isArray, isObject, type Json, type JsonObject } from '../cloudformation/template.ts';
 import { agentOf } from '../cloudwatch/agent.ts';
+import { type EngineKind, KEY_VARIABLE } from '../engine/dialects.ts';
 import type { EngineContainer, ServiceDefinition, TaskDefinition } from './definition.ts';
 
 export interface EcsStack {
@@ -26,12 +27,12 @@ export function ecsOf(stack: Stack, secret: SecretValue): EcsStack {
       .ofType('AWS::ECS::TaskDefinition')
       .find((candidate) => candidate.ref === service.property('TaskDefinition'));
     if (definition === undefined) throw new Error(`${service.logicalId}: its task definition is not in its stack`);
-    const task = taskOf(definition, secret, gaps);
+    const task = taskOf(definition, targetContainerOf(service), secret, gaps);
     if (task === undefined) {
       gaps.push({
         what: `AWS::ECS::Service ${labelOf(service)}`,
         count: 1,
-        meaning: 'none of its containers is vLLM: it has no task, requests to it are answered 503',
+        meaning: 'none of its containers is an engine: it has no task, requests to it are answered 503',
       });
       continue;
     }
@@ -65,10 +66,22 @@ function labelOf(resource: Resource): string {
   return parts.at(-1) ?? resource.logicalId;
 }
 
-function taskOf(definition: Resource, secret: SecretValue, gaps: Gap[]): TaskDefinition | undefined {
+/** The container that a load balancer sends requests to. */
+function targetContainerOf(service: Resource): string | undefined {
+  const [target] = list(service.property('LoadBalancers')).map(object);
+  return target?.ContainerName === undefined ? undefined : String(target.ContainerName);
+}
+
+function taskOf(
+  definition: Resource,
+  target: string | undefined,
+  secret: SecretValue,
+  gaps: Gap[],
+): TaskDefinition | undefined {
   const containers = list(definition.required('ContainerDefinitions')).map(object);
-  const engines = containers.filter(isVllm);
   const agents = containers.filter(isAgent);
+  const known = containers.filter((container) => kindOf(container) !== undefined);
+  const engines = known.length > 0 ? known : containers.filter(({ Name }) => target !== undefined && Name === target);
   for (const container of containers) {
     if (engines.includes(container) || agents.includes(container)) continue;
     gaps.push({
@@ -79,17 +92,24 @@ function taskOf(definition: Resource, secret: SecretValue, gaps: Gap[]): TaskDef
   }
   const [engine, ...others] = engines;
   if (engine === undefined) return undefined;
-  if (others.length > 0) throw new Error(`${definition.logicalId}: the local run takes one vLLM container in a task`);
+  if (others.length > 0)
+    throw new Error(`${definition.logicalId}: the local run takes one engine's container in a task`);
   return {
     engine: engineOf(definition, engine, secret),
     agents: agents.map((agent) => agentOf(String(agent.Name), environmentOf(agent))),
   };
 }
 
-/** By its image, or its environment when the image is one of the account's own. */
-function isVllm(container: JsonObject): boolean {
+/** By its image, or by its command or environment when the image is one of the account's own. */
+function kindOf(container: JsonObject): EngineKind | undefined {
   const variables = [...Object.keys(environmentOf(container)), ...list(container.Secrets).map((s) => object(s).Name)];
-  return /vllm/i.test(String(container.Image)) || variables.some((name) => String(name).startsWith('VLLM_'));
+  const image = String(container.Image);
+  const command = [...list(container.EntryPoint), ...list(container.Command)].map(String);
+  if (/sglang/i.test(image) || command.includes('sglang.launch_server')) return 'sglang';
+  if (/tensorrt-llm/i.test(image) || command[0] === 'trtllm-serve') return 'tensorrt-llm';
+  if (/text-generation-inference/i.test(image)) return 'tgi';
+  if (/vllm/i.test(image) || variables.some((name) => String(name).startsWith('VLLM_'))) return 'vllm';
+  return undefined;
 }
 
 function isAgent(container: JsonObject): boolean {
@@ -103,13 +123,20 @@ function engineOf(definition: Resource, container: JsonObject, secret: SecretVal
     return [String(Name), secret(String(ValueFrom))] as const;
   });
   const known = secrets.filter((entry): entry is readonly [string, string] => entry[1] !== undefined);
+  const kind = kindOf(container) ?? 'other';
+  const key = kind === 'other' ? known.find(([name]) => name !== 'HF_TOKEN') : undefined;
   const stopTimeout = Number(container.StopTimeout ?? STOP_TIMEOUT);
   if (stopTimeout > 120)
     throw new Error(`${definition.logicalId}: StopTimeout is at most 120 seconds, not ${stopTimeout}`);
   return {
+    kind,
     name: String(container.Name),
     command: [...list(container.EntryPoint), ...list(container.Command)].map(String),
-    environment: { ...environmentOf(container), ...Object.fromEntries(known) },
+    environment: {
+      ...environmentOf(container),
+      ...Object.fromEntries(known),
+      ...(key === undefined ? {} : { [KEY_VARIABLE]: key[1] }),
+    },
     ports: list(container.PortMappings).map((mapping) => Number(object(mapping).ContainerPort)),
     stopTimeoutMs: stopTimeout * 1000,
   };

@@ -9,6 +9,7 @@ import type { Clock } from '../clock.ts';
 import { Agent } from '../cloudwatch/agent.ts';
 import type { MetricStore } from '../cloudwatch/metric-store.ts';
 import type { TargetGroup } from '../elbv2/target-group.ts';
+import type { OtherFacts } from '../engine/dialects.ts';
 import { type Situation, situationVariables } from '../engine/situation.ts';
 import type { ServiceDefinition, TaskDefinition } from './definition.ts';
 
@@ -139,7 +140,9 @@ export class Task {
       env: {
         ...(process.env.PATH === undefined ? {} : { PATH: process.env.PATH }),
         ...engine.environment,
-        ...situationVariables({ ports, loadMs: host.clock.real(host.loadMs), model, pace }),
+        ...situationVariables({
+          ...{ kind: engine.kind, other: this.#otherFacts(), ports, loadMs: host.clock.real(host.loadMs), model, pace },
+        }),
       },
       // With the channel it notices when this process is gone.
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -149,6 +152,19 @@ export class Task {
       createInterface({ input: output as Readable }).on('line', (line) => host.log(`${service.label}/${id}`, line));
     }
     await once(child, 'exit');
+  }
+
+  /** What an engine that nobody knows has for a surface: the template says it to others. */
+  #otherFacts(): OtherFacts {
+    const [target] = this.#options.service.targets;
+    const [agent] = this.definition.agents;
+    const selectors = agent?.declarations[0]?.selectors ?? [];
+    return {
+      port: target?.containerPort ?? this.definition.engine.ports[0] ?? 0,
+      healthPath: (target && this.#group(target.groupArn)?.definition.healthCheck.path) ?? '/health',
+      metricsPath: agent?.scrapes[0]?.path ?? '/metrics',
+      gauges: selectors.map(({ source }) => source.replace(/^\^|\$$/g, '')),
+    };
   }
 
   async #deregister(): Promise<void> {

@@ -6,6 +6,8 @@ export interface EngineSettings {
   /** Names that requests may use; answers carry the first. */
   readonly servedNames: readonly string[];
   readonly port: number;
+  /** Whether it listens on an address that others than the container itself reach. */
+  readonly reachable: boolean;
   readonly maxModelLen: number;
   /** Sequences in one step. */
   readonly maxNumSeqs: number;
@@ -15,6 +17,8 @@ export interface EngineSettings {
   readonly maxQueuedRequests: number | undefined;
   /** Prompt tokens of requests that wait for their first token; more are refused. `undefined`: no bound. */
   readonly maxQueuedTokens: number | undefined;
+  /** Requests that wait; more are refused. `undefined`: no bound of their own. */
+  readonly maxWaitingRequests: number | undefined;
   /** Blocks of the KV cache, `BLOCK_TOKENS` each. */
   readonly kvBlocks: number;
   readonly prefixCaching: boolean;
@@ -36,9 +40,9 @@ export class CommandLineError extends Error {
 export const BLOCK_TOKENS = 16;
 
 /** vLLM's defaults for an online server on a GPU of 80 GB or less. */
-const DEFAULTS = { port: 8000, maxModelLen: 32_768, maxNumSeqs: 256, maxNumBatchedTokens: 2_048 };
+export const DEFAULTS = { port: 8000, maxModelLen: 32_768, maxNumSeqs: 256, maxNumBatchedTokens: 2_048 };
 /** KV cache of an 8B model on a 24 GB GPU, some 29k tokens; a longest context is always given room for two. */
-const DEFAULT_KV_TOKENS = 29_000;
+export const DEFAULT_KV_TOKENS = 29_000;
 /** `--kv-cache-dtype fp8` halves a token's bytes. */
 const FP8_FACTOR = 2;
 
@@ -70,11 +74,13 @@ export function parseCommandLine(command: readonly string[]): EngineSettings {
     model,
     servedNames: flags.get('served-model-name') ?? [model],
     port: number('port') ?? DEFAULTS.port,
+    reachable: true,
     maxModelLen,
     maxNumSeqs: number('max-num-seqs') ?? DEFAULTS.maxNumSeqs,
     maxNumBatchedTokens: number('max-num-batched-tokens') ?? DEFAULTS.maxNumBatchedTokens,
     maxQueuedRequests: number('max-num-queued-reqs'),
     maxQueuedTokens: number('max-num-queued-tokens'),
+    maxWaitingRequests: undefined,
     kvBlocks: number('num-gpu-blocks-override') ?? Math.ceil(kvTokens / BLOCK_TOKENS),
     prefixCaching: !flags.has('no-enable-prefix-caching'),
     priorityScheduling: policy === 'priority',

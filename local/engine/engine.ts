@@ -10,6 +10,8 @@ import { Scheduler, type Sequence, type StepPace } from './scheduler.ts';
 export interface EngineOptions {
   readonly settings: EngineSettings;
   readonly model: TextModel;
+  /** The engine's own names of metrics by vLLM's. @default - vLLM's */
+  readonly metricNames?: Readonly<Record<string, string>> | undefined;
   /** `undefined`: the model generates at its own pace. */
   readonly pace: StepPace | undefined;
 }
@@ -38,7 +40,7 @@ export class Engine {
   constructor(options: EngineOptions) {
     const { settings, pace } = options;
     this.#options = options;
-    this.metrics = new EngineMetrics(settings.servedNames[0] ?? settings.model);
+    this.metrics = new EngineMetrics(settings.servedNames[0] ?? settings.model, options.metricNames);
     this.#cache = new PrefixCache(settings.kvBlocks);
     this.#scheduler = new Scheduler({
       maxNumSeqs: settings.maxNumSeqs,
@@ -83,6 +85,7 @@ export class Engine {
       throw badRequest(`Got priority ${request.priority} but Priority scheduling is not enabled.`, 'priority');
     }
     if (this.load >= (settings.maxQueuedRequests ?? Number.POSITIVE_INFINITY)) throw overloaded();
+    if (this.#scheduler.waiting >= (settings.maxWaitingRequests ?? Number.POSITIVE_INFINITY)) throw overloaded();
     if (this.#scheduler.queuedTokens + promptTokens > (settings.maxQueuedTokens ?? Number.POSITIVE_INFINITY)) {
       throw overloaded();
     }

@@ -1,4 +1,4 @@
-/** An error as vLLM answers it: `{"error":{"message","type","param","code"}}`, the code being the status. */
+/** An error in vLLM's words; each engine has a shape of its own for it. */
 export class EngineError extends Error {
   override readonly name = 'EngineError';
   readonly status: number;
@@ -11,9 +11,32 @@ export class EngineError extends Error {
     this.type = type;
     this.param = param;
   }
+}
 
-  get body(): object {
-    return { error: { message: this.message, type: this.type, param: this.param, code: this.status } };
+export interface RenderedError {
+  readonly status: number;
+  readonly body: object;
+}
+
+/** vLLM's: `{"error":{"message","type","param","code"}}`, the code being the status. */
+export function openAiError({ status, message, type, param }: EngineError): RenderedError {
+  return { status, body: { error: { message, type, param, code: status } } };
+}
+
+/** SGLang's and TensorRT-LLM's: the same without the envelope. */
+export function flatError({ status, message, type, param }: EngineError): RenderedError {
+  return { status, body: { object: 'error', message, type, param, code: status } };
+}
+
+/** TGI's: two strings, and statuses of its own. */
+export function tgiError({ status, message }: EngineError): RenderedError {
+  switch (status) {
+    case 503:
+      return { status: 429, body: { error: 'Model is overloaded', error_type: 'overloaded' } };
+    case 400:
+      return { status: 422, body: { error: `Input validation error: ${message}`, error_type: 'validation' } };
+    default:
+      return { status, body: { error: message, error_type: 'generation' } };
   }
 }
 

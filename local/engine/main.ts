@@ -1,11 +1,12 @@
 /**
- * The container of a fleet's engine, as a process: vLLM's command line, environment, HTTP surface and life cycle over a
+ * The container of a fleet's engine, as a process: its command line, environment, HTTP surface and life cycle over a
  * simulated model (or another server's).
  *
  * SIGTERM drains for `--shutdown-timeout`, SIGUSR2 lets the engine's core die.
  */
 import { createTextModel } from '../model/index.ts';
-import { CommandLineError, parseCommandLine } from './command-line.ts';
+import { CommandLineError } from './command-line.ts';
+import { dialectOf } from './dialects.ts';
 import { Engine } from './engine.ts';
 import { createEngineServer } from './server.ts';
 import { readSituation } from './situation.ts';
@@ -15,8 +16,9 @@ const DEATH_MS = 50;
 const IDLE_CHECK_MS = 20;
 
 async function main(): Promise<void> {
-  const settings = parseCommandLine(process.argv.slice(2));
   const situation = readSituation(process.env);
+  const dialect = dialectOf(situation.kind ?? 'vllm', process.argv.slice(2), process.env, situation.other);
+  const { settings } = dialect;
   // Who started this process is gone: so is this one.
   process.on('disconnect', () => process.exit(0));
   const model = await createTextModel({
@@ -26,8 +28,9 @@ async function main(): Promise<void> {
     timeToFirstTokenMs: 0,
   });
   const simulated = situation.model.upstream === undefined && situation.model.gguf === undefined;
-  const engine = new Engine({ settings, model, pace: simulated ? situation.pace : undefined });
-  const server = createEngineServer({ engine, settings, apiKey: settings.apiKey ?? process.env.VLLM_API_KEY });
+  const pace = simulated ? situation.pace : undefined;
+  const engine = new Engine({ settings, model, metricNames: dialect.metricNames, pace });
+  const server = createEngineServer({ engine, dialect });
 
   let stopping = false;
   const stop = (status: number): void => {
@@ -54,7 +57,8 @@ async function main(): Promise<void> {
   setTimeout(() => {
     if (stopping) return;
     // Only a port that the task definition maps can be reached.
-    server.listen(situation.ports[settings.port] ?? 0, '127.0.0.1', () => {
+    const port = settings.reachable ? situation.ports[settings.port] : undefined;
+    server.listen(port ?? 0, '127.0.0.1', () => {
       console.log(`Application startup complete: ${simulated ? 'simulated' : model.description}`);
     });
   }, situation.loadMs);
@@ -62,7 +66,7 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   if (error instanceof CommandLineError) {
-    console.error(`vllm serve: error: ${error.message}`);
+    console.error(`${readSituation(process.env).kind ?? 'vllm serve'}: error: ${error.message}`);
     process.exit(2);
   }
   console.error(error);

@@ -48,10 +48,13 @@ const BUCKETS: Readonly<Record<HistogramName, readonly number[]>> = {
 
 export class EngineMetrics {
   readonly #labels: string;
+  readonly #names: Readonly<Record<string, string>> | undefined;
   readonly #counters = new Map<Counter, number>();
   readonly #histograms = new Map<HistogramName, { counts: number[]; sum: number; count: number }>();
 
-  constructor(modelName: string) {
+  /** @param names another engine's names by vLLM's; what isn't among them isn't served */
+  constructor(modelName: string, names?: Readonly<Record<string, string>>) {
+    this.#names = names;
     this.#labels = `engine="0",model_name="${modelName.replaceAll(/[\\"]/g, '\\$&')}"`;
   }
 
@@ -72,19 +75,21 @@ export class EngineMetrics {
 
   text(gauges: Readonly<Record<Gauge, number>>): string {
     const lines: string[] = [];
-    for (const [name, { kind, help }] of Object.entries(METRICS)) {
+    for (const [own, { kind, help }] of Object.entries(METRICS)) {
+      const name = this.#names === undefined ? own : this.#names[own];
+      if (name === undefined) continue;
       lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`);
-      if (kind === 'gauge') lines.push(`${name}{${this.#labels}} ${gauges[name as Gauge]}`);
-      if (kind === 'counter') lines.push(`${name}{${this.#labels}} ${this.#counters.get(name as Counter) ?? 0}`);
-      if (kind === 'histogram') lines.push(...this.#histogram(name as HistogramName));
+      if (kind === 'gauge') lines.push(`${name}{${this.#labels}} ${gauges[own as Gauge]}`);
+      if (kind === 'counter') lines.push(`${name}{${this.#labels}} ${this.#counters.get(own as Counter) ?? 0}`);
+      if (kind === 'histogram') lines.push(...this.#histogram(own as HistogramName, name));
     }
     return `${lines.join('\n')}\n`;
   }
 
-  #histogram(name: HistogramName): string[] {
-    const { counts = [], sum = 0, count = 0 } = this.#histograms.get(name) ?? {};
+  #histogram(own: HistogramName, name: string): string[] {
+    const { counts = [], sum = 0, count = 0 } = this.#histograms.get(own) ?? {};
     return [
-      ...BUCKETS[name].map((bound, i) => `${name}_bucket{${this.#labels},le="${bound}"} ${counts[i] ?? 0}`),
+      ...BUCKETS[own].map((bound, i) => `${name}_bucket{${this.#labels},le="${bound}"} ${counts[i] ?? 0}`),
       `${name}_bucket{${this.#labels},le="+Inf"} ${count}`,
       `${name}_sum{${this.#labels}} ${sum}`,
       `${name}_count{${this.#labels}} ${count}`,

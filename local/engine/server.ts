@@ -5,43 +5,56 @@ import { fromChatCompletion } from '../model/openai-request.ts';
 import { type ModelUsage, TextModelError } from '../model/text-model.ts';
 import { countPromptTokens } from '../model/tokens.ts';
 import type { EngineSettings } from './command-line.ts';
+import { answerCompletion, fromCompletion } from './completions.ts';
+import type { Dialect } from './dialects.ts';
 import type { Engine, EngineRequest } from './engine.ts';
 import { badRequest, EngineError, engineDead } from './errors.ts';
 
 export interface EngineServerOptions {
   readonly engine: Engine;
-  readonly settings: EngineSettings;
-  /** Guards `/v1` only, as with vLLM. */
-  readonly apiKey: string | undefined;
+  readonly dialect: Dialect;
 }
 
-/** vLLM's HTTP surface. It doesn't listen yet: vLLM's port is closed until the weights are there. */
+/** An engine's HTTP surface. It doesn't listen yet: the port is closed until the weights are there. */
 export function createEngineServer(options: EngineServerOptions): Server {
-  return createServer((request, response) => {
-    serve(options, request, response).catch((error: unknown) => fail(response, error));
+  const server = createServer((request, response) => {
+    serve(options, request, response).catch((error: unknown) => fail(options, response, error));
   });
+  server.keepAliveTimeout = options.dialect.keepAliveSeconds * 1000;
+  // Otherwise Node keeps it a second longer than the engine would.
+  server.keepAliveTimeoutBuffer = 0;
+  return server;
 }
 
 async function serve(options: EngineServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { engine, settings } = options;
+  const { engine, dialect } = options;
+  const { settings } = dialect;
   const path = new URL(request.url ?? '/', 'http://localhost').pathname;
   if (settings.requestIdHeaders) {
     response.setHeader('x-request-id', String(request.headers['x-request-id'] ?? randomUUID().replaceAll('-', '')));
   }
-  if (options.apiKey !== undefined && /^\/(v1|v2|inference|cohere)(\/|$)/.test(path)) {
-    if (!isKey(request.headers.authorization, options.apiKey)) {
-      // vLLM's own: a string, no object.
-      json(response, 401, { error: 'Unauthorized' });
+  if (dialect.apiKey !== undefined && dialect.guarded.test(path)) {
+    if (!isKey(request.headers.authorization, dialect.apiKey)) {
+      if (dialect.unauthorized === undefined) response.writeHead(401).end();
+      else json(response, 401, dialect.unauthorized);
       return;
     }
   }
-  switch (`${request.method} ${path}`) {
-    case 'GET /health':
-      response.writeHead(engine.alive ? 200 : 503).end();
-      return;
-    case 'GET /metrics':
-      response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(engine.prometheus());
-      return;
+  const route = `${request.method} ${path}`;
+  if (route === `GET ${dialect.healthPath}`) {
+    if (engine.alive && dialect.healthGenerates) await generatesAToken(options, response);
+    response.writeHead(engine.alive ? 200 : 503).end();
+    return;
+  }
+  if (dialect.metricsPath !== undefined && route === `GET ${dialect.metricsPath}`) {
+    response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(engine.prometheus());
+    return;
+  }
+  if (!path.startsWith('/v1/') && !dialect.extras.includes(path)) {
+    json(response, 404, { detail: 'Not Found' });
+    return;
+  }
+  switch (route) {
     case 'GET /v1/models':
       json(response, 200, { object: 'list', data: settings.servedNames.map((id) => modelCard(id, settings)) });
       return;
@@ -57,14 +70,46 @@ async function serve(options: EngineServerOptions, request: IncomingMessage, res
     case 'POST /invocations':
       await chat(options, await readJson(request), response);
       return;
+    case 'POST /v1/completions':
+      await complete(options, await readJson(request), response);
+      return;
     default:
       json(response, 404, { detail: 'Not Found' });
   }
 }
 
+/** Behind all that wait, as SGLang's health check is. */
+async function generatesAToken({ engine }: EngineServerOptions, response: ServerResponse): Promise<void> {
+  const abort = new AbortController();
+  response.once('close', () => abort.abort());
+  const { events } = engine.generate({ ...PROBE, priority: 0, cacheSalt: '' }, abort.signal);
+  for await (const _ of events);
+}
+
+const PROBE = {
+  model: '',
+  messages: [{ role: 'user', text: 'ok' }],
+  tools: [],
+  toolChoice: 'none',
+  maxTokens: 1,
+  stop: [],
+  reasoning: false,
+} as const;
+
+async function complete(options: EngineServerOptions, body: unknown, response: ServerResponse): Promise<void> {
+  const { engine, dialect } = options;
+  const request = fromCompletion(body);
+  const fields = engineFields(body, dialect);
+  const abort = new AbortController();
+  response.once('close', () => abort.abort());
+  const answers = request.prompts.map((prompt) => engine.generate({ ...prompt, ...fields }, abort.signal).events);
+  await answerCompletion(response, dialect.settings.servedNames[0] ?? dialect.settings.model, request, answers);
+}
+
 async function chat(options: EngineServerOptions, body: unknown, response: ServerResponse): Promise<void> {
-  const { engine, settings } = options;
-  const request = toRequest(body, settings);
+  const { engine, dialect } = options;
+  const { settings } = dialect;
+  const request = toRequest(body, dialect);
   const abort = new AbortController();
   response.once('close', () => abort.abort());
   const { events, cachedTokens } = engine.generate(request, abort.signal);
@@ -87,10 +132,24 @@ async function chat(options: EngineServerOptions, body: unknown, response: Serve
 type ChatRequest = EngineRequest & { readonly stream: boolean; readonly includeUsage: boolean };
 
 /** @throws EngineError */
-function toRequest(body: unknown, settings: EngineSettings): ChatRequest {
+function toRequest(body: unknown, dialect: Dialect): ChatRequest {
+  const { settings } = dialect;
   const request = fromChatCompletion(body);
-  const { model = settings.servedNames[0], priority, cache_salt, tool_choice } = body as Record<string, unknown>;
-  if (!settings.servedNames.includes(String(model))) {
+  const { tool_choice } = body as Record<string, unknown>;
+  const fields = engineFields(body, dialect);
+  const auto =
+    request.tools.length > 0 && (tool_choice === undefined || tool_choice === null || tool_choice === 'auto');
+  if (auto && !settings.autoToolChoice) {
+    throw badRequest('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set');
+  }
+  return { ...request, includeUsage: request.includeUsage || settings.forceIncludeUsage, ...fields };
+}
+
+/** What engines take beside OpenAI's fields. @throws EngineError */
+function engineFields(body: unknown, dialect: Dialect): { readonly priority: number; readonly cacheSalt: string } {
+  const { servedNames } = dialect.settings;
+  const { model = servedNames[0], priority, cache_salt } = body as Record<string, unknown>;
+  if (dialect.checksModelName && !servedNames.includes(String(model))) {
     throw new EngineError(404, 'NotFoundError', `The model \`${String(model)}\` does not exist.`, 'model');
   }
   if (priority !== undefined && priority !== null && !Number.isInteger(priority)) {
@@ -99,17 +158,8 @@ function toRequest(body: unknown, settings: EngineSettings): ChatRequest {
   if (cache_salt !== undefined && cache_salt !== null && (typeof cache_salt !== 'string' || cache_salt === '')) {
     throw badRequest("Parameter 'cache_salt' must be a non-empty string if provided.", 'cache_salt');
   }
-  const auto =
-    request.tools.length > 0 && (tool_choice === undefined || tool_choice === null || tool_choice === 'auto');
-  if (auto && !settings.autoToolChoice) {
-    throw badRequest('"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set');
-  }
-  return {
-    ...request,
-    includeUsage: request.includeUsage || settings.forceIncludeUsage,
-    priority: Number(priority ?? 0),
-    cacheSalt: String(cache_salt ?? ''),
-  };
+  const given = Number(priority ?? 0);
+  return { priority: dialect.higherPriorityFirst ? -given : given, cacheSalt: String(cache_salt ?? '') };
 }
 
 function modelCard(id: string, settings: EngineSettings): object {
@@ -144,11 +194,11 @@ function json(response: ServerResponse, status: number, body: unknown): void {
 }
 
 /** After the head an error is an event, followed by `[DONE]`, under status 200. */
-function fail(response: ServerResponse, error: unknown): void {
+function fail({ dialect }: EngineServerOptions, response: ServerResponse, error: unknown): void {
   if (response.destroyed) return;
-  const known = toEngineError(error);
-  if (response.headersSent) response.end(`data: ${JSON.stringify(known.body)}\n\ndata: [DONE]\n\n`);
-  else json(response, known.status, known.body);
+  const { status, body } = dialect.render(toEngineError(error));
+  if (response.headersSent) response.end(`data: ${JSON.stringify(body)}\n\ndata: [DONE]\n\n`);
+  else json(response, status, body);
 }
 
 function toEngineError(error: unknown): EngineError {

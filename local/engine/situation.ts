@@ -1,8 +1,13 @@
 import type { TextModelOptions } from '../model/index.ts';
+import type { EngineKind, OtherFacts } from './dialects.ts';
 import type { StepPace } from './scheduler.ts';
 
 /** What the local run tells an engine's process beside what the task definition says. */
 export interface Situation {
+  /** @default - vLLM */
+  readonly kind?: EngineKind;
+  /** Of an engine of the kind `other`. */
+  readonly other?: OtherFacts;
   /** Port of 127.0.0.1 by container port: several tasks share one machine. */
   readonly ports: Readonly<Record<string, number>>;
   /** Real milliseconds until the weights are there. */

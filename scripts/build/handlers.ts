@@ -1,11 +1,12 @@
 import { existsSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build, type Metafile } from 'esbuild';
+import { NODE_BUNDLE } from './bundle.ts';
 import { licensesOf } from './licenses.ts';
 import { ROOT } from './steps.ts';
 
 /** Each folder of `lambda/` that is the entry of a function. */
-const ENTRIES = ['api', 'authorizer'];
+const ENTRIES = ['api', 'authorizer', 'meter'];
 
 /**
  * One ES module a function, with what is loaded only when first used (SDK clients, translators) in chunks beside it.
@@ -19,29 +20,7 @@ export async function buildHandlers(): Promise<void> {
     const target = join(ROOT, 'assets/handlers', entry);
     // Made aside: a synthesis or a test may be reading the old one.
     const outdir = `${target}.${process.pid}`;
-    const { metafile } = await build({
-      entryPoints: { index: source },
-      outdir,
-      outExtension: { '.js': '.mjs' },
-      bundle: true,
-      splitting: true,
-      chunkNames: 'chunk-[name]-[hash]',
-      format: 'esm',
-      platform: 'node',
-      target: 'node22',
-      mainFields: ['module', 'main'],
-      conditions: ['node', 'import'],
-      minifySyntax: true,
-      minifyWhitespace: true,
-      // The licences stand in a file of their own.
-      legalComments: 'none',
-      metafile: true,
-      logLevel: 'warning',
-      // CommonJS dependencies call require() for Node's own modules.
-      banner: {
-        js: "import{createRequire as __createRequire}from'node:module';const require=__createRequire(import.meta.url);",
-      },
-    });
+    const { metafile } = await build({ ...NODE_BUNDLE, entryPoints: { index: source }, outdir, target: 'node22' });
     rmSync(target, { recursive: true, force: true });
     renameSync(outdir, target);
     metafiles.push(metafile);

@@ -41,7 +41,7 @@ export interface Fault {
   readonly whole: Alone;
 }
 
-const rules = {
+export const rules = {
   next: 'no token yet: the next backend is asked',
   mid: 'resumed on another backend, or an error event; nothing of a whole answer has gone out: the next one is asked',
   client: "the client's fault: no other backend is asked",

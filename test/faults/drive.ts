@@ -1,5 +1,73 @@
+import { performance } from 'node:perf_hooks';
 import OpenAI, { APIError } from 'openai';
-import type { TestGateway } from './gateway.ts';
+import { expect } from 'vitest';
+import type { ServingDeps } from '../../lambda/serving/serve.ts';
+import type { BackendConfig } from '../../lib/private/serving-config.ts';
+import { model, openAiBackend, servingConfig } from '../lambda/support/serving.ts';
+import { Upstream } from '../lambda/support/upstream.ts';
+import { FAULTY_TEXT, type Fault, HEALTHY_TEXT, healthy } from './catalog.ts';
+import { startGateway, type TestGateway } from './gateway.ts';
+
+/** Short, so that a suite of faults that hang is through in minutes. */
+const DEADLINES = { connectMs: 500, firstTokenMs: 250, betweenTokensMs: 250 };
+/** Every request ends by then, whatever its backends do. */
+const WHOLE_MS = 700;
+const LIMIT_MS = 3000;
+
+/** A backend with a fault, and the server behind it. */
+export interface Faulty {
+  readonly config: BackendConfig;
+  readonly server: Upstream;
+}
+
+export async function startFaulty(fault: Fault | undefined, id: string): Promise<Faulty> {
+  const server = await Upstream.start(fault?.answer ?? healthy);
+  const url = fault?.baseUrl?.(Number(new URL(server.url).port)) ?? server.url;
+  return { server, config: openAiBackend(url, { id, deadlines: DEADLINES, ...fault?.overrides }) };
+}
+
+export interface ExchangeOptions {
+  /** What else the process shares, broken or not. */
+  readonly deps?: Partial<ServingDeps>;
+  readonly env?: Record<string, string>;
+}
+
+/**
+ * One request to a gateway with these backends, in their order, and what holds whatever is broken: it ends in time, each
+ * token is paid once, on its backend, and nothing fails in us.
+ */
+export async function exchange(
+  backends: readonly BackendConfig[],
+  streamed: boolean,
+  { deps, env }: ExchangeOptions = {},
+): Promise<Seen & { readonly log: TestGateway['log'] }> {
+  const limits = { wholeAnswerTimeoutMs: WHOLE_MS, totalTimeoutMs: LIMIT_MS - 500 };
+  const gateway = await startGateway(servingConfig([model([...backends])], { limits }), env, deps);
+  const start = performance.now();
+  const seen = await ask(gateway, streamed);
+  const took = performance.now() - start;
+  await gateway.close();
+  expect(took).toBeLessThan(LIMIT_MS);
+  const { log } = gateway;
+  const [line] = log.filter(({ message }) => message === 'chat completion');
+  expect(billed(log, 'CostUsd')).toBeCloseTo((line?.CostUsd as number | undefined) ?? 0, 12);
+  expect(log.filter(({ message }) => message === 'internal error')).toEqual([]);
+  return { ...seen, log };
+}
+
+/** What the client saw, in a word. */
+export function nameOf({ text, backend, error }: Seen): string {
+  const isPart = text !== '' && FAULTY_TEXT.startsWith(text);
+  if (error === 'APIError' && text !== '') return 'part, then APIError';
+  if (error !== undefined) return error;
+  if (backend === 'second' && text === HEALTHY_TEXT) return 'the next answers';
+  if (text === FAULTY_TEXT) return 'answer';
+  if (text === '') return 'poor answer';
+  if (backend === 'faulty' && isPart) return 'part, as an answer';
+  if (backend === 'faulty' && text.startsWith(FAULTY_TEXT.slice(0, 5)) && text.endsWith(HEALTHY_TEXT))
+    return 'resumed by the next';
+  return `unexpected: ${JSON.stringify({ text, backend })}`;
+}
 
 export interface Seen {
   readonly text: string;

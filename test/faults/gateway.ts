@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Writable } from 'node:stream';
 import { loadConfig } from '../../lambda/contract/config.ts';
 import type { Prelude } from '../../lambda/serving/gateway.ts';
-import { createServing } from '../../lambda/serving/serve.ts';
+import { createServing, type ServingDeps } from '../../lambda/serving/serve.ts';
 import type { ServingConfig } from '../../lib/private/serving-config.ts';
 import { gatewayEvent } from '../lambda/support/serving.ts';
 
@@ -14,10 +14,19 @@ export interface TestGateway {
   close(): Promise<void>;
 }
 
-/** The handler behind a plain HTTP server, for clients that speak HTTP. */
-export async function startGateway(config: ServingConfig, env: Record<string, string> = {}): Promise<TestGateway> {
+/**
+ * The handler behind a plain HTTP server, for clients that speak HTTP.
+ *
+ * @param deps what the process shares, where a test breaks that: a ledger, a cache
+ */
+export async function startGateway(
+  config: ServingConfig,
+  env: Record<string, string> = {},
+  deps: Partial<ServingDeps> = {},
+): Promise<TestGateway> {
   const log: Array<Record<string, unknown>> = [];
   const handler = createServing(loadConfig(JSON.stringify(config), env), {
+    ...deps,
     log: (line) => log.push(JSON.parse(line) as Record<string, unknown>),
     withPrelude: (stream, prelude) => {
       (stream as ResponseStream).begin(prelude);

@@ -4,7 +4,7 @@ import { STANDARD_POLICY } from '../../lambda/failover/policy.ts';
 import { DIMENSION_SETS } from '../../lambda/serving/metrics.ts';
 import { Backend, Consumer, FallbackPolicy, Model } from '../../lib';
 import { CONSUMERS_ENV } from '../../lib/private/serving-config';
-import { METRICS_BY_DIMENSION } from '../../lib/private/serving-metrics';
+import { METRICS_BY_DIMENSION, METRICS_OF_GATEWAY } from '../../lib/private/serving-metrics';
 import { anyTier, synthesize } from './fixture.ts';
 
 test('the handler reads what synthesis wrote, with the environment that it gets', () => {
@@ -49,7 +49,15 @@ test("both sides name the consumers' variable alike", () => {
   expect(HANDLER_CONSUMERS_ENV).toBe(CONSUMERS_ENV);
 });
 
-test.each(['model', 'tier'] as const)('the metrics of a %s are those that the handler writes', (dimension) => {
-  const written = DIMENSION_SETS.find(({ dimensions }) => dimensions.length === 1 && dimensions[0] === dimension);
-  expect([...METRICS_BY_DIMENSION[dimension]].sort()).toEqual([...(written?.metrics ?? [])].sort());
+test('the metrics of a gateway are those that the handler writes', () => {
+  const written = DIMENSION_SETS.find(({ dimensions }) => dimensions.length === 0);
+  expect([...METRICS_OF_GATEWAY].sort()).toEqual([...(written?.metrics ?? [])].sort());
 });
+
+test.each(['model', 'tier', 'feature'] as const)(
+  'the metrics of a %s are those that the handler writes',
+  (dimension) => {
+    const written = DIMENSION_SETS.find(({ dimensions }) => dimensions.length === 1 && dimensions[0] === dimension);
+    expect([...METRICS_BY_DIMENSION[dimension]].sort()).toEqual([...(written?.metrics ?? [])].sort());
+  },
+);

@@ -86,6 +86,7 @@ describe('LlmServingStack', () => {
     expect(Object.fromEntries(ids.sort())).toMatchInlineSnapshot(`
       {
         "ConsumersdefaultADDF1220": "AWS::ApiGateway::ApiKey",
+        "Dashboard9E4231ED": "AWS::CloudWatch::Dashboard",
         "ServingGatewayAccessLogs652114B0": "AWS::Logs::LogGroup",
         "ServingGatewayApiACCESSDENIEDAE355CD9": "AWS::ApiGateway::GatewayResponse",
         "ServingGatewayApiAPICONFIGURATIONERRORD703E95B": "AWS::ApiGateway::GatewayResponse",

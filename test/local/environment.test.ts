@@ -20,6 +20,12 @@ test("functions reach what runs here, with credentials that are no one's", () =>
   });
 });
 
+test('functions reach DynamoDB where the templates have a table', () => {
+  expect(serviceVariables({ ...urls, dynamoDb: 'http://127.0.0.1:3' }, user)).toMatchObject({
+    AWS_ENDPOINT_URL_DYNAMODB: 'http://127.0.0.1:3',
+  });
+});
+
 test("an endpoint of the user's own comes first", () => {
   const variables = serviceVariables(urls, { ...user, AWS_ENDPOINT_URL_BEDROCK_RUNTIME: 'http://emulator' });
   expect(variables).toMatchObject({

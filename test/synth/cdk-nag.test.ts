@@ -53,6 +53,11 @@ const VARIANTS: readonly Variant[] = [
     prepare: (s) => ({ compute: GatewayCompute.lambda({ vpc: vpcOf(s), provisionedConcurrency: 1 }) }),
   },
   { what: 'managed instances', prepare: (s) => ({ compute: GatewayCompute.managedInstances({ vpc: vpcOf(s) }) }) },
+  {
+    what: 'one with cost alarms',
+    props: { monthlyBudgetUsd: 100, alarmEmails: ['ops@example.com'], env: { region: 'eu-west-1' } },
+  },
+  { what: 'the hybrid preset with a budget', props: { preset: ServingPreset.HYBRID, monthlyBudgetUsd: 100 } },
   { what: 'the hybrid preset', props: { preset: ServingPreset.HYBRID } },
   { what: 'the self-hosted preset', props: { preset: ServingPreset.SELF_HOSTED, env: { region: 'eu-west-1' } } },
   {

@@ -17,10 +17,12 @@ const RETRY_AFTER_MS = 30_000;
 export class FleetBackend implements IBackend {
   public readonly backendId: string;
   public readonly price: TokenPrice;
+  /** Of one task. */
+  public readonly expectedTokensPerHour: number;
   private readonly options: FleetBackendOptions;
 
   constructor(
-    private readonly fleet: ModelFleet,
+    public readonly fleet: ModelFleet,
     options: FleetBackendOptions,
   ) {
     // Past the engine's limit a request would fail there anyway, after a wait.
@@ -30,7 +32,8 @@ export class FleetBackend implements IBackend {
       ...options,
     };
     this.backendId = backendIdOf(options.backendId, 'fleet', fleet.fleetName);
-    this.price = options.price ?? priceOf(fleet, options.expectedTokensPerHour);
+    this.expectedTokensPerHour = expectedTokens(fleet, options.expectedTokensPerHour);
+    this.price = options.price ?? priceOf(fleet, this.expectedTokensPerHour);
     commonConfig(this.backendId, this.price, this.options);
   }
 
@@ -77,15 +80,18 @@ export class FleetBackend implements IBackend {
   }
 }
 
+function expectedTokens(fleet: ModelFleet, given: number | undefined): number {
+  requireNumber('expectedTokensPerHour', given, 1);
+  return given ?? TOKENS_PER_GPU_HOUR * fleet._engine.gpus;
+}
+
 /** What a task costs an hour over what it does in that hour: input and output tokens alike. */
-function priceOf(fleet: ModelFleet, expectedTokensPerHour: number | undefined): TokenPrice {
-  requireNumber('expectedTokensPerHour', expectedTokensPerHour, 1);
+function priceOf(fleet: ModelFleet, expectedTokensPerHour: number): TokenPrice {
   if (fleet._taskHourlyUsd === undefined) {
     throw new Error(
       `no hourly price is known for the instances of fleet "${fleet.fleetName}": pass hourlyPriceUsd to its capacity, or price to Backend.fleet`,
     );
   }
-  const tokens = expectedTokensPerHour ?? TOKENS_PER_GPU_HOUR * fleet._engine.gpus;
-  const usd = Number(((fleet._taskHourlyUsd / tokens) * 1_000_000).toPrecision(6));
+  const usd = Number(((fleet._taskHourlyUsd / expectedTokensPerHour) * 1_000_000).toPrecision(6));
   return TokenPrice.perMillion({ inputUsd: usd, outputUsd: usd });
 }

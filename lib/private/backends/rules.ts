@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { IBackend, ReplyRule, RulesBackendOptions } from '../../model/backend';
 import { TokenPrice } from '../../model/token-price';
 import type { BackendBinding } from '../backend-binding';
-import { requirePattern } from '../fallback';
+import { requirePattern } from '../patterns';
 import { backendIdOf, commonConfig } from './base';
 import { requireReply } from './static-reply';
 
@@ -21,7 +21,7 @@ export class RulesBackend implements IBackend {
       throw new Error(`rules must be 1–${MAX_RULES}, got ${rules.length}: use Backend.staticReply for a single text`);
     }
     for (const { pattern, reply } of rules) {
-      requirePattern(pattern);
+      requirePattern('rules', pattern);
       requireReply(reply);
     }
     if (options.otherwise !== undefined) requireReply(options.otherwise);

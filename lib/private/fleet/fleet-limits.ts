@@ -3,12 +3,17 @@ import type { IMetric } from 'aws-cdk-lib/aws-cloudwatch';
 import type { FleetScaling, FleetSchedule } from '../../fleet/fleet-scaling';
 import { requireDuration, requireInteger, requireNumber } from '../validation';
 
+/** An agent's scrape, and CloudWatch's minutes. */
+const METRICS_SECONDS = 120;
+
 /** A fleet's scaling with its defaults filled in. */
 export interface FleetLimits {
   readonly minTasks: number;
   readonly maxTasks: number;
   readonly targetRequestsPerTask: number;
   readonly waitingThreshold: number;
+  /** From a step up until the tasks that it added show in the metrics. */
+  readonly settleSeconds: number;
   readonly idleMinutes: number;
   readonly sleeps: boolean;
   readonly scalesOnLoad: boolean;
@@ -36,7 +41,7 @@ export function fleetLimits(scaling: FleetScaling, hasMetrics: boolean): FleetLi
   const most = Math.max(maxTasks, ...(scaling.schedules ?? []).map((schedule) => schedule.maxTasks));
   const scalesOnLoad = most > 1 && hasMetrics;
   if (!hasMetrics) {
-    for (const prop of ['targetRequestsPerTask', 'waitingThreshold'] as const) {
+    for (const prop of ['targetRequestsPerTask', 'waitingThreshold', 'taskStartTime'] as const) {
       if (scaling[prop] !== undefined) {
         throw new Error(
           `${prop} needs an engine whose metrics are known: pass metrics to ServingEngine.openAiCompatible`,
@@ -44,6 +49,12 @@ export function fleetLimits(scaling: FleetScaling, hasMetrics: boolean): FleetLi
       }
     }
   }
+  const start = requireDuration(
+    'taskStartTime',
+    scaling.taskStartTime ?? Duration.minutes(6),
+    Duration.seconds(10),
+    Duration.hours(1),
+  );
   const idle = requireDuration(
     'idleTimeout',
     scaling.idleTimeout ?? Duration.minutes(15),
@@ -55,8 +66,9 @@ export function fleetLimits(scaling: FleetScaling, hasMetrics: boolean): FleetLi
   return {
     minTasks,
     maxTasks,
-    targetRequestsPerTask: scaling.targetRequestsPerTask ?? 16,
+    targetRequestsPerTask: scaling.targetRequestsPerTask ?? 8,
     waitingThreshold: scaling.waitingThreshold ?? 5,
+    settleSeconds: Math.ceil(start / 1000) + METRICS_SECONDS,
     idleMinutes: Math.ceil(idle / 60_000),
     sleeps,
     scalesOnLoad,

@@ -31,6 +31,9 @@ export interface ScalingMetrics {
 
 const MINUTE = Duration.minutes(1);
 
+/** Between two steps down, on top of the 15 minutes below the target that target tracking asks for. */
+const SCALE_IN_SECONDS = 600;
+
 export interface PolicyProps {
   readonly service: BaseService;
   readonly limits: FleetLimits;
@@ -66,24 +69,31 @@ export function addPolicies(scope: Construct, given: PolicyProps): void {
   }
 }
 
-/** L1, for the L2 takes no metric math. */
+/**
+ * L1, for the L2 takes no metric math.
+ *
+ * Requests in flight don't grow in proportion to what arrives: with one too many they pile up, with one too few a batch
+ * gets faster. Therefore one step at most doubles or halves the fleet, and the next one waits until the tasks of this
+ * one serve and show in the metrics (measured: bench/scaling.ts). The floor also leaves the last task to `idleTimeout`.
+ */
 function trackLoad(scope: Construct, { target, limits }: Policies, running: Metric, waiting: Metric): void {
   const load = 'running + waiting';
+  const aim = limits.targetRequestsPerTask;
+  const bounded = `IF(${load} > ${aim * 2}, ${aim * 2}, IF(${load} < ${aim / 2}, ${aim / 2}, ${load}))`;
   new CfnScalingPolicy(scope, 'LoadPolicy', {
     policyName: `${Names.uniqueResourceName(scope, { maxLength: 200 })}-load`,
     policyType: 'TargetTrackingScaling',
     scalingTargetId: target.scalableTargetId,
     targetTrackingScalingPolicyConfiguration: {
-      targetValue: limits.targetRequestsPerTask,
-      scaleOutCooldown: 60,
-      scaleInCooldown: 300,
+      targetValue: aim,
+      scaleOutCooldown: limits.settleSeconds,
+      scaleInCooldown: SCALE_IN_SECONDS,
       customizedMetricSpecification: {
         metrics: [
           {
             id: 'load',
             label: 'Requests on a task',
-            // With no load at all it would take the last task away as well: that is idleTimeout's to decide.
-            expression: limits.sleeps ? `IF(${load} > 0.01, ${load}, 0.01)` : load,
+            expression: bounded,
             returnData: true,
           },
           { id: 'running', metricStat: statOf(running), returnData: false },
@@ -110,7 +120,7 @@ function stepOnWaiting({ target, limits }: Policies, waiting: Metric): void {
   target.scaleOnMetric('Waiting', {
     metric: waiting,
     adjustmentType: AdjustmentType.CHANGE_IN_CAPACITY,
-    cooldown: Duration.minutes(2),
+    cooldown: Duration.seconds(limits.settleSeconds),
     evaluationPeriods: 1,
     scalingSteps: [
       { lower: limits.waitingThreshold, change: 1 },

@@ -271,6 +271,8 @@ describe('a late first token', () => {
 
 describe('a bad answer goes to the next backend:', () => {
   const JSON_OBJECT = { response_format: { type: 'json_object' } };
+  const schema = { type: 'object', properties: { ok: { type: 'boolean' } }, required: ['ok'] };
+  const BY_SCHEMA = { response_format: { type: 'json_schema', json_schema: { name: 'a', schema } } };
   const call = (args: string) => ({
     content: null,
     tool_calls: [{ id: 't', type: 'function', function: { name: 'f', arguments: args } }],
@@ -280,11 +282,12 @@ describe('a bad answer goes to the next backend:', () => {
     ['one that a content filter stopped', whole({ content: 'I' }, 'content_filter'), {}],
     ['text where JSON was asked for', whole({ content: 'Sure! {"a":1}' }), JSON_OBJECT],
     ['a list where an object was asked for', whole({ content: '[1]' }), JSON_OBJECT],
+    ['JSON that breaks the schema', whole({ content: '{"ok":1}' }), BY_SCHEMA],
     ['unparsable arguments', whole(call('{"a":'), 'tool_calls'), {}],
     ['an endless loop', whole({ content: `Well. ${'I am here. '.repeat(80)}` }), {}],
     ["the policy's pattern", whole({ content: "I'm sorry, but I can't" }), {}],
   ])('%s', async (_, answer, more) => {
-    const good = more === JSON_OBJECT ? '{"ok":true}' : 'good';
+    const good = more === JSON_OBJECT || more === BY_SCHEMA ? '{"ok":true}' : 'good';
     const [one, two] = [await upstream(answer), await upstream(whole({ content: good }))];
     const quality = { ...STANDARD_POLICY.quality, patterns: ["^I'm sorry"] };
     const { chat, log, requestLog } = run([first(one), second(two)], policy({ quality }));
@@ -300,6 +303,9 @@ describe('a bad answer goes to the next backend:', () => {
     ['a good one', whole({ content: 'good' }), {}],
     ['a refusal in its own field', whole({ content: null, refusal: 'no' }), JSON_OBJECT],
     ["one cut at the client's own limit", whole({ content: '{"a' }, 'length'), { ...JSON_OBJECT, max_tokens: 5 }],
+    ['JSON that keeps the schema', whole({ content: '{"ok":true}' }), BY_SCHEMA],
+    ['a refusal of JSON by a schema', whole({ content: null, refusal: 'no' }), BY_SCHEMA],
+    ['a tool call where a schema was given', whole(call('{}'), 'tool_calls'), BY_SCHEMA],
     ['a tool call without text', whole(call('{}'), 'tool_calls'), {}],
     ['a ruler in a table', whole({ content: `| a |\n${'-'.repeat(300)}` }), {}],
   ])('but not %s', async (_, answer, more) => {
@@ -353,9 +359,11 @@ describe('a bad answer goes to the next backend:', () => {
       choices: [{ index: 0, message: { role: 'assistant', content: 'Blocked.' }, finish_reason: 'content_filter' }],
     };
     const config = { kind: 'bedrock', id: 'b', guardrail: { id: 'g', version: '1' } };
-    expect(problemOf(completion as never, HELLO as never, config as never, STANDARD_POLICY.quality)).toBeUndefined();
     expect(
-      problemOf(
+      await problemOf(completion as never, HELLO as never, config as never, STANDARD_POLICY.quality),
+    ).toBeUndefined();
+    expect(
+      await problemOf(
         completion as never,
         HELLO as never,
         { ...config, guardrail: undefined } as never,

@@ -57,6 +57,29 @@ describe('a breaker', () => {
   });
 });
 
+test('a breaker that many requests pass over lets one of a hundred try, whatever its time', () => {
+  const breaker = new Breaker();
+  const config = { ...CONFIG, consecutiveFailures: 1, maxOpenMs: 60_000 };
+  let now = 0;
+  // Often enough that it would be open for long.
+  for (let opening = 0; opening < 6; opening += 1) {
+    breaker.failed(now, config);
+    now = breaker.opensAgainAt;
+  }
+  breaker.failed(now, config);
+  const reopened = now;
+  expect(breaker.opensAgainAt - reopened).toBe(60_000);
+  const admitted = Array.from({ length: 101 }, () => breaker.admits(reopened + 500));
+  expect(admitted).not.toContain(true);
+  // Never sooner than after the first time that it was open for.
+  expect(breaker.admits(reopened + config.openMs)).toBe(true);
+  breaker.begin(reopened + config.openMs);
+  expect(breaker.admits(reopened + config.openMs)).toBe(false);
+  breaker.failed(reopened + config.openMs, config);
+  for (let request = 0; request < 100; request += 1) expect(breaker.admits(reopened + 10_000)).toBe(false);
+  expect(breaker.admits(reopened + 10_000)).toBe(true);
+});
+
 describe('processes that share what they know', () => {
   const policy = { ...STANDARD_POLICY };
   function store(): SharedBreakers & { readonly open: Map<string, number> } {

@@ -181,14 +181,19 @@ describe('scaling', () => {
   const { template } = fleetTemplate({ scaling: { minTasks: 0, maxTasks: 4, idleTimeout: Duration.minutes(30) } });
   const policy = (props: object) => template.hasResourceProperties('AWS::ApplicationAutoScaling::ScalingPolicy', props);
 
-  test('aims at a number of requests on a task, and leaves the last task to the idle time', () => {
+  test('aims at a number of requests on a task, and at most doubles or halves the fleet at once', () => {
     policy({
       PolicyType: 'TargetTrackingScaling',
       TargetTrackingScalingPolicyConfiguration: {
-        TargetValue: 16,
+        TargetValue: 8,
+        ScaleOutCooldown: 480,
+        ScaleInCooldown: 600,
         CustomizedMetricSpecification: {
           Metrics: Match.arrayWith([
-            Match.objectLike({ Expression: 'IF(running + waiting > 0.01, running + waiting, 0.01)', ReturnData: true }),
+            Match.objectLike({
+              Expression: 'IF(running + waiting > 16, 16, IF(running + waiting < 4, 4, running + waiting))',
+              ReturnData: true,
+            }),
             Match.objectLike({
               Id: 'running',
               MetricStat: {
@@ -206,10 +211,20 @@ describe('scaling', () => {
     });
   });
 
+  test('waits for the tasks that it has added before it adds more', () => {
+    const slow = fleetTemplate({ scaling: { maxTasks: 4, taskStartTime: Duration.minutes(12) } }).template;
+    const cooldowns = Object.values(slow.findResources('AWS::ApplicationAutoScaling::ScalingPolicy')).map(
+      ({ Properties: { StepScalingPolicyConfiguration: step, TargetTrackingScalingPolicyConfiguration: track } }) =>
+        step?.Cooldown ?? track.ScaleOutCooldown,
+    );
+    expect(cooldowns).toEqual([840, 840]);
+  });
+
   test('steps up on a queue', () => {
     policy({
       StepScalingPolicyConfiguration: {
         AdjustmentType: 'ChangeInCapacity',
+        Cooldown: 480,
         StepAdjustments: [
           { MetricIntervalLowerBound: 0, MetricIntervalUpperBound: 15, ScalingAdjustment: 1 },
           { MetricIntervalLowerBound: 15, ScalingAdjustment: 2 },

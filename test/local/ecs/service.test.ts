@@ -1,9 +1,6 @@
 import { Duration } from 'aws-cdk-lib';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
-import { Clock } from '../../../local/clock.ts';
 import type { Stack } from '../../../local/cloudformation/stack.ts';
-import { MetricStore } from '../../../local/cloudwatch/metric-store.ts';
-import { Fleets } from '../../../local/fleets.ts';
 import { fleetStack, type StartedFleet, startFleet } from '../support/fleet.ts';
 
 const patience = { timeout: 15_000, interval: 20 };
@@ -161,12 +158,15 @@ test('containers without a stand-in are listed', async () => {
   ]);
 });
 
-test('a service without a vLLM container has no task, is listed, and is answered 503', async () => {
-  const clock = new Clock();
-  const fleets = await Fleets.start([fleetStack({ image: 'lmsysorg/sglang:v0.5', keyVariable: 'SGLANG_KEY' })], {
-    ...{ clock, store: new MetricStore(clock), secret: () => undefined, log: () => {} },
-  });
-  expect(fleets.all).toEqual([]);
-  expect(fleets.gaps.map(({ what }) => what)).toContain('AWS::ECS::Service Stack');
-  await fleets.close();
+test('a container that nobody knows runs as the template describes it', async () => {
+  const started = await startFleet(fleetStack({ image: 'example.com/mine:1', keyVariable: 'MY_KEY' }));
+  await healthy(started, 1);
+  expect((await started.chat()).status).toBe(200);
+  const refused = await started.chat({}, { headers: { authorization: 'Bearer no' } });
+  expect(refused.status).toBe(401);
+  const metric = { namespace: 'Test', name: 'vllm:num_requests_running', dimensions: { fleet: 'test' } };
+  await vi.waitFor(() => {
+    const now = started.clock.now();
+    expect(started.store.statistic(metric, 'Average', now - 3_600_000, now)).toBeGreaterThanOrEqual(0);
+  }, 10_000);
 });

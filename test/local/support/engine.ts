@@ -19,7 +19,7 @@ export interface RunningEngine {
   readonly output: () => string;
   chat(body?: object, init?: RequestInit): Promise<Response>;
   /** Value of a metric that is one line. */
-  metric(name: string): Promise<number>;
+  metric(name: string, metricsPath?: string): Promise<number>;
   /** Waits until the port is open. */
   ready(): Promise<void>;
 }
@@ -35,17 +35,22 @@ export async function freePort(): Promise<number> {
 
 export async function startEngine(
   flags: readonly string[] = [],
-  options: { readonly env?: Record<string, string>; readonly situation?: Partial<Situation> } = {},
+  options: {
+    readonly env?: Record<string, string>;
+    readonly situation?: Partial<Situation>;
+    /** Instead of vLLM's, for a model `test/model`. */
+    readonly command?: readonly string[];
+  } = {},
 ): Promise<RunningEngine> {
   const port = await freePort();
   const situation: Situation = {
-    ports: { 8000: port },
+    ports: { 8000: port, 30000: port, 80: port },
     loadMs: 0,
     model: { answerTokens: 20 },
     pace: { ...DEFAULT_PACE, baseMs: 4 },
     ...options.situation,
   };
-  const child = spawn(process.execPath, [MAIN, 'test/model', ...flags], {
+  const child = spawn(process.execPath, [MAIN, ...(options.command ?? ['test/model']), ...flags], {
     env: { PATH: process.env.PATH, ...options.env, ...situationVariables(situation) },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
@@ -64,8 +69,8 @@ export async function startEngine(
         body: JSON.stringify({ model: 'test/model', messages: [{ role: 'user', content: 'Hello' }], ...body }),
         ...init,
       }),
-    async metric(name) {
-      const text = await (await fetch(`${url}/metrics`)).text();
+    async metric(name, metricsPath = '/metrics') {
+      const text = await (await fetch(url + metricsPath)).text();
       const line = text.split('\n').find((candidate) => candidate.startsWith(`${name}{`));
       return Number(line?.split(' ').at(-1));
     },

@@ -1,0 +1,9 @@
+import type { CommandEntry } from './command.ts';
+
+/** Every command by its name, in the order in which the help lists them. */
+export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  route: {
+    summary: 'scores routing policies on recorded requests',
+    load: async () => (await import('./route/command.ts')).routeCommand,
+  },
+};
