@@ -109,7 +109,7 @@ export type SeatResult =
       readonly type: 'answered';
       readonly facts: AnswerFacts;
       /** Ended well, as its backend meant it: a static reply, a resumed or a poor answer didn't. */
-      isKeepable(completion: ChatCompletion): boolean;
+      isKeepable(completion: ChatCompletion): Promise<boolean>;
     }
   /** With a failure of the backends, which the followers would meet too; else one of them leads. */
   | { readonly type: 'failed'; readonly failure: SharedFailure | undefined };

@@ -105,7 +105,7 @@ export class FlightSeat implements Seat {
     // Those who follow in this process needn't wait for the cache.
     this.#flight.finish(end);
     const content: Content = completion === undefined ? { events: this.#flight.events } : { completion };
-    const entry = isKeepable(formsOf(content).completion()) ? await encode(facts, content) : undefined;
+    const entry = (await isKeepable(formsOf(content).completion())) ? await encode(facts, content) : undefined;
     if (this.#flight.lease !== undefined) await this.#flight.lease.finish(end, entry, ttlMs);
     else if (entry !== undefined) await store(entry, ttlMs);
   }

@@ -94,10 +94,10 @@ export function settleSeat(
   return seat.settle({
     type: 'answered',
     facts,
-    isKeepable: (completion) =>
+    isKeepable: async (completion) =>
       mayKeep &&
       completion.choices.every(({ finish_reason: reason }) => reason !== null && WHOLE.has(reason)) &&
-      problemOf(completion, request, attempt.candidate.config, policyOf(model).quality) === undefined,
+      (await problemOf(completion, request, attempt.candidate.config, policyOf(model).quality)) === undefined,
   });
 }
 
