@@ -5,6 +5,7 @@ import type { GatewayOptions } from './gateway/gateway-props';
 import { Tier } from './gateway/tier';
 import type { Model } from './model/model';
 import { defaultApiName } from './private/names';
+import { type IUsageLedger, UsageLedger } from './usage/usage-ledger';
 
 /** Properties of an LLM serving. */
 export interface LlmServingProps extends GatewayOptions {
@@ -28,6 +29,9 @@ export class LlmServing extends Construct {
   /** The API. */
   public readonly gateway: Gateway;
 
+  /** Where usage is kept, and limits are counted. */
+  public readonly usageLedger: IUsageLedger;
+
   /** The consumer that is made when no tiers are given. */
   public readonly defaultConsumer?: Consumer;
 
@@ -39,7 +43,11 @@ export class LlmServing extends Construct {
       this.defaultConsumer = new Consumer(this, 'Default', { tier });
       tiers = [tier];
     }
-    this.gateway = new Gateway(this, 'Gateway', { ...props, tiers, apiName: props.apiName ?? defaultApiName(this) });
+    this.usageLedger = props.usageLedger ?? new UsageLedger(this, 'Ledger');
+    this.gateway = new Gateway(this, 'Gateway', {
+      ...{ ...props, tiers, usageLedger: this.usageLedger },
+      apiName: props.apiName ?? defaultApiName(this),
+    });
   }
 
   /** The base URL that clients are given: `https://…/v1`. */

@@ -68,6 +68,8 @@ export interface LocalRun {
   readonly missingSecrets: readonly string[];
   /** Address of the DynamoDB that stands in; absent when the assembly has no table. */
   readonly dynamoDbUrl?: string;
+  /** Name of the usage ledger's table; absent when no function has one. */
+  readonly ledgerTable?: string;
   /** ECS services that run here. */
   readonly fleets: readonly Fleet[];
   /** URLs of the caches that run here. */
@@ -134,6 +136,10 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
     });
     const port = await api.listen(options.port ?? 0);
     started.push(() => api.close());
+    const ledgerTable = stacks
+      .flatMap((each) => each.ofType('AWS::Lambda::Function'))
+      .map((fn) => variablesOf(fn).LLM_LEDGER_TABLE)
+      .find((name) => name !== undefined);
     const names = keyNames(stacks, definition.apiKeys);
     const keys = Object.fromEntries(definition.apiKeys.map((key) => [names.get(key.id) ?? key.id, key.value]));
     return {
@@ -142,6 +148,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       keys,
       gaps: [...gapsOf(stacks), ...fleets.gaps],
       ...(dynamoDb === undefined ? {} : { dynamoDbUrl: dynamoDb.url }),
+      ...(ledgerTable === undefined ? {} : { ledgerTable }),
       fleets: fleets.all,
       caches: caches.urls,
       missingSecrets: options.realAws === true ? [] : missingSecrets(stacks, secrets),

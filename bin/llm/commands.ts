@@ -6,4 +6,6 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'scores routing policies on recorded requests',
     load: async () => (await import('./route/command.ts')).routeCommand,
   },
+  usage: { summary: 'what consumers, users and features used and spent', load: () => import('./usage.ts') },
+  keys: { summary: 'make, list, disable and replace API keys', load: () => import('./keys.ts') },
 };

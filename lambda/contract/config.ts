@@ -1,9 +1,11 @@
 import type {
   BackendConfig as BackendConfigWithRefs,
   CacheConfig as CacheConfigWithRefs,
+  ConsumerConfig,
   EnvRef,
   ModelConfig as ModelConfigWithRefs,
   ServingConfig as ServingConfigWithRefs,
+  TeamConfig,
   TierConfig,
 } from '../../lib/private/serving-config.ts';
 
@@ -28,10 +30,14 @@ export type ModelConfig = Omit<Resolved<ModelConfigWithRefs>, 'backends'> & {
 export interface Consumer {
   readonly name: string;
   readonly tier: TierConfig;
+  readonly team?: string;
+  /** Instead of the tier's. */
+  readonly monthlyBudgetUsd?: number;
 }
 
 /** What the handler knows from its start on. */
-export interface ServingConfig extends Omit<Resolved<ServingConfigWithRefs>, 'models' | 'tiers' | 'features'> {
+export interface ServingConfig
+  extends Omit<Resolved<ServingConfigWithRefs>, 'models' | 'tiers' | 'features' | 'consumers' | 'teams'> {
   readonly models: readonly ModelConfig[];
   readonly tiers: readonly TierConfig[];
   readonly features: ReadonlySet<string>;
@@ -39,6 +45,7 @@ export interface ServingConfig extends Omit<Resolved<ServingConfigWithRefs>, 'mo
   readonly modelByName: ReadonlyMap<string, ModelConfig>;
   /** By API key id. */
   readonly consumers: ReadonlyMap<string, Consumer>;
+  readonly teams: ReadonlyMap<string, TeamConfig>;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -54,7 +61,9 @@ export function loadConfig(json: string, env: Environment): ServingConfig {
     for (const name of [model.name, ...model.aliases]) modelByName.set(name, model);
   }
   const features = new Set(config.features);
-  return { ...config, features, modelByName, consumers: parseConsumers(env[CONSUMERS_ENV] ?? '', config.tiers) };
+  const consumers = parseConsumers(env[CONSUMERS_ENV] ?? '', config.tiers, config.consumers ?? []);
+  const teams = new Map((config.teams ?? []).map((team) => [team.name, team]));
+  return { ...config, features, modelByName, consumers, teams };
 }
 
 /** An object with `env` as its only field stands for that variable's value. */
@@ -75,7 +84,11 @@ function resolveRefs(value: unknown, env: Environment): unknown {
 }
 
 /** `<api key id>=<consumer>:<tier>`, comma-separated. */
-function parseConsumers(text: string, tiers: readonly TierConfig[]): Map<string, Consumer> {
+function parseConsumers(
+  text: string,
+  tiers: readonly TierConfig[],
+  settings: readonly ConsumerConfig[],
+): Map<string, Consumer> {
   const consumers = new Map<string, Consumer>();
   for (const entry of text.split(',')) {
     if (entry.trim() === '') continue;
@@ -88,7 +101,7 @@ function parseConsumers(text: string, tiers: readonly TierConfig[]): Map<string,
     if (tier === undefined) {
       throw new Error(`${CONSUMERS_ENV} puts consumer '${name}' in tier '${tierName}', which isn't declared`);
     }
-    consumers.set(keyId, { name, tier });
+    consumers.set(keyId, { ...settings.find((consumer) => consumer.name === name), name, tier });
   }
   return consumers;
 }

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { BackendError, type Usage } from '../backends/backend.ts';
 import type { Registry } from '../backends/registry.ts';
 import type { Cache, Seat } from '../cache/contract.ts';
-import type { ServingConfig } from '../contract/config.ts';
+import type { Consumer, ServingConfig } from '../contract/config.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import type { Answered } from '../failover/dispatch.ts';
 import type { Health } from '../failover/health.ts';
@@ -12,6 +12,7 @@ import { policyOf } from '../failover/policy.ts';
 import { Session } from '../failover/session.ts';
 import type { StartedStream } from '../failover/start-stream.ts';
 import { routeByPolicy, routeHeader } from '../routing/by-policy.ts';
+import type { LedgerRoom } from '../usage/index.ts';
 import { type Admission, admit, clampOutput } from './admit.ts';
 import { brokenOff } from './broken-off.ts';
 import { answerFromCache, openCache, settleSeat } from './caching.ts';
@@ -43,6 +44,9 @@ export interface ChatScope {
   /** By `performance.now()`. */
   readonly start: number;
   readonly headers: Readonly<Record<string, string>>;
+  /** The consumer of a key that is in the ledger. */
+  readonly registered?: Consumer | undefined;
+  readonly ledger?: LedgerRoom | undefined;
 }
 
 /** One that is past admission. */
@@ -61,24 +65,25 @@ interface AdmittedChat extends ChatScope {
  */
 export async function answerChat(scope: ChatScope): Promise<void> {
   const { config, event, record, client } = scope;
-  const caller = identifyCaller(event, config);
+  const caller = identifyCaller(event, config, scope.registered);
   Object.assign(record, { consumer: caller.consumer, tier: caller.tier.name });
   const request = parseChatRequest(event, config.limits.maxRequestBytes);
   record.stream = request.stream === true;
   const purpose = identifyPurpose(event, request, config);
   Object.assign(record, { user: purpose.user, feature: purpose.feature, featureDimension: purpose.featureDimension });
-  const admission = admit(request, caller.tier, config);
+  const { admission, headers } = await admitted(admit(request, caller.tier, config), caller, scope);
   record.model = admission.model.name;
   if (config.logContent) record.content = new ContentLog(request.messages);
+  const admittedScope = { ...scope, headers };
   // Which backend is asked first decides which answer it is.
   const early = admission.model.routing === undefined ? undefined : await routed(scope, caller, purpose, admission);
   record.route = early?.decision;
-  const cached = await openCache(scope, caller, admission, early?.decision?.route);
-  if (cached?.stored !== undefined) return answerFromCache(scope, cached.stored, admission);
+  const cached = await openCache(admittedScope, caller, admission, early?.decision?.route);
+  if (cached?.stored !== undefined) return answerFromCache(admittedScope, cached.stored, admission);
   const seat = cached?.seat;
-  if (seat === undefined) return answerAnew(scope, caller, purpose, admission, early, undefined);
+  if (seat === undefined) return answerAnew(admittedScope, caller, purpose, admission, early, undefined);
   try {
-    await answerAnew(scope, caller, purpose, admission, early, seat);
+    await answerAnew(admittedScope, caller, purpose, admission, early, seat);
   } catch (error) {
     await settleSeat(seat, scope, admission, error);
     throw error;
@@ -146,6 +151,22 @@ async function answerAnew(
     for (const attempt of session.attempts) attempt.end();
     meter(chat);
   }
+}
+
+/** With the ledger's consent, where there is one, and with what it tells the client. */
+async function admitted(
+  admission: Admission,
+  caller: Caller,
+  { ledger, config, record, headers }: ChatScope,
+): Promise<Pick<AdmittedChat, 'admission' | 'headers'>> {
+  if (ledger === undefined) return { admission, headers };
+  record.model = admission.model.name;
+  const granted = await ledger.admit(admission, caller, {
+    ...{ ledger: ledger.ledger, config },
+    onEvent: (event) => record.ledgerEvents.push(event),
+  });
+  record.charge = granted.charge;
+  return { admission: granted.admission, headers: { ...headers, ...granted.charge.headers } };
 }
 
 async function answerWhole(chat: AdmittedChat): Promise<void> {

@@ -6,6 +6,7 @@ export class ApiError extends Error {
   readonly code: string | null;
   readonly param: string | null;
   readonly retryAfterMs: number | undefined;
+  readonly headers: Readonly<Record<string, string>>;
 
   constructor(
     status: number,
@@ -15,6 +16,7 @@ export class ApiError extends Error {
       code?: string | null;
       param?: string | null;
       retryAfterMs?: number;
+      headers?: Readonly<Record<string, string>>;
       cause?: unknown;
     } = {},
   ) {
@@ -24,6 +26,7 @@ export class ApiError extends Error {
     this.code = options.code ?? null;
     this.param = options.param ?? null;
     this.retryAfterMs = options.retryAfterMs;
+    this.headers = options.headers ?? {};
   }
 
   get body(): { error: { message: string; type: string; param: string | null; code: string | null } } {

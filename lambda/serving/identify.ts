@@ -9,6 +9,9 @@ export interface Caller {
   /** The declared consumer's name; the API key's id for a key that was made outside the stack. */
   readonly consumer: string;
   readonly tier: Consumer['tier'];
+  readonly team?: string | undefined;
+  /** Instead of the tier's, USD. */
+  readonly monthlyBudgetUsd?: number | undefined;
 }
 
 export interface Purpose {
@@ -36,17 +39,21 @@ const MAX_SESSION = 256;
  * The consumer of the API key that API Gateway let in. A key that was made outside the stack (in the console, by a
  * developer portal) belongs to the tier when there is only one; with several the handler can't know which.
  *
+ * @param registered the consumer of a key that is in the ledger
  * @throws ApiError 401 without a key (API Gateway is then misconfigured), 403
  */
-export function identifyCaller(event: GatewayEvent, config: ServingConfig): Caller {
+export function identifyCaller(event: GatewayEvent, config: ServingConfig, registered?: Consumer): Caller {
   const keyId = event.requestContext.identity?.apiKeyId;
   if (!keyId) {
     throw new ApiError(401, 'You didn\'t provide an API key. Send it as "Authorization: Bearer YOUR_KEY".', {
       code: 'invalid_api_key',
     });
   }
-  const declared = config.consumers.get(keyId);
-  if (declared !== undefined) return { consumer: declared.name, tier: declared.tier };
+  const known = config.consumers.get(keyId) ?? registered;
+  if (known !== undefined) {
+    const { name, tier, team, monthlyBudgetUsd } = known;
+    return { consumer: name, tier, team, monthlyBudgetUsd };
+  }
   const [onlyTier, ...others] = config.tiers;
   if (onlyTier !== undefined && others.length === 0) return { consumer: keyId, tier: onlyTier };
   throw new ApiError(403, `The API key (id ${keyId}) belongs to no declared consumer.`, { code: 'key_not_registered' });

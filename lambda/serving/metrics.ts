@@ -11,6 +11,8 @@
  * | ClientErrors | Count | those refused with 4xx, 429 of a backend included |
  * | InputTokens, OutputTokens, CachedInputTokens | Count | as billed; cached ones are among the input ones |
  * | CostUsd | None | USD |
+ * | LedgerErrors | Count | requests that the ledger didn't admit or settle in time |
+ * | BudgetThresholds | Count | shares of budgets (50, 80, 100 %) that spending just passed |
  * | TimeToFirstToken | Milliseconds | of streams, from the invocation's start |
  * | Duration | Milliseconds | from the invocation's start to the answer's end |
  * | Fallbacks | Count | backends that were passed over before one answered: failed, or known to be down |
@@ -18,11 +20,11 @@
  * | CredentialErrors | Count | refusals for a credential or a model's name of ours: somebody has to mend it |
  * | BreakersOpened | Count | times that a process stopped asking a backend for a while |
  * | BackendErrors | Count | failures of one backend, also those that another one made good |
+ * | RoutedToCheap | Count | requests that the routing policy sent to the cheap backend first |
+ * | UsageEstimated | Count | requests that a backend told no usage for: what they cost is an estimate |
  * | CacheHits, CacheMisses | Count | requests that qualify for the cache, answered from it or not |
  * | CacheErrors | Count | those for which the cache wasn't there in time |
  * | SavedUsd | None | what answers out of the cache had cost, USD |
- * | RoutedToCheap | Count | requests that the routing policy sent to the cheap backend first |
- * | UsageEstimated | Count | requests that a backend told no usage for: what they cost is an estimate |
  * | Demand | Count | requests that wanted a fleet, also one without a task: what wakes it and keeps it awake |
  * | Unserved | Count | those among them that the fleet didn't answer |
  *
@@ -36,6 +38,8 @@ export const UNITS = {
   OutputTokens: 'Count',
   CachedInputTokens: 'Count',
   CostUsd: 'None',
+  LedgerErrors: 'Count',
+  BudgetThresholds: 'Count',
   TimeToFirstToken: 'Milliseconds',
   Duration: 'Milliseconds',
   Fallbacks: 'Count',
@@ -45,12 +49,12 @@ export const UNITS = {
   AllBackendsFailed: 'Count',
   CredentialErrors: 'Count',
   BreakersOpened: 'Count',
+  RoutedToCheap: 'Count',
+  UsageEstimated: 'Count',
   CacheHits: 'Count',
   CacheMisses: 'Count',
   CacheErrors: 'Count',
   SavedUsd: 'None',
-  RoutedToCheap: 'Count',
-  UsageEstimated: 'Count',
 } as const;
 
 export type MetricName = keyof typeof UNITS;
@@ -81,11 +85,11 @@ export const DIMENSION_SETS: ReadonlyArray<{
       'AllBackendsFailed',
       'CredentialErrors',
       'BreakersOpened',
+      'RoutedToCheap',
       'CacheHits',
       'CacheMisses',
       'CacheErrors',
       'SavedUsd',
-      'RoutedToCheap',
     ],
   },
   {
@@ -101,7 +105,10 @@ export const DIMENSION_SETS: ReadonlyArray<{
       'BreakersOpened',
     ],
   },
-  { dimensions: ['tier'], metrics: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd'] },
+  {
+    dimensions: ['tier'],
+    metrics: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd', 'LedgerErrors', 'BudgetThresholds'],
+  },
   // The engine's own metrics have the same dimension.
   { dimensions: ['fleet'], metrics: ['Demand', 'Unserved'] },
   { dimensions: ['feature'], metrics: ['Requests', 'InputTokens', 'OutputTokens', 'CostUsd'] },

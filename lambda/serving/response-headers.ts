@@ -32,7 +32,7 @@ function corsHeaders(origin: string | undefined, cors: ServingConfig['cors']): R
 }
 
 export function errorHeaders(error: ApiError): Record<string, string> {
-  const headers: Record<string, string> = { 'content-type': 'application/json' };
+  const headers: Record<string, string> = { ...error.headers, 'content-type': 'application/json' };
   if (error.retryAfterMs !== undefined) headers['retry-after'] = String(Math.ceil(error.retryAfterMs / 1000));
   return headers;
 }

@@ -1,4 +1,5 @@
-import type { ServingConfig } from '../contract/config.ts';
+import type { Consumer, ServingConfig } from '../contract/config.ts';
+import type { LedgerRoom } from '../usage/index.ts';
 import { ApiError } from './errors.ts';
 import type { GatewayEvent } from './gateway.ts';
 
@@ -7,6 +8,9 @@ export interface JsonScope {
   readonly config: ServingConfig;
   readonly event: GatewayEvent;
   readonly requestId: string;
+  /** The consumer of a key that is in the ledger. */
+  readonly registered?: Consumer | undefined;
+  readonly ledger?: LedgerRoom | undefined;
   /** The names in the route's path, as the client sent them: encoded or not. */
   readonly params: Readonly<Record<string, string>>;
 }

@@ -3,10 +3,12 @@ import { createRegistry } from '../backends/registry.ts';
 import type { Cache } from '../cache/contract.ts';
 import type { ServingConfig } from '../contract/config.ts';
 import { Health, type SharedBreakers } from '../failover/health.ts';
+import type { LedgerRoom } from '../usage/index.ts';
 import { answerChat } from './chat.ts';
 import { ClientResponse, type WithPrelude } from './client-response.ts';
 import { ApiError } from './errors.ts';
 import type { StreamingHandler } from './gateway.ts';
+import { ledgerLine, ledgerOf, registeredConsumer, settleInLedger, usage } from './ledger-steps.ts';
 import { getModel, listModels } from './models.ts';
 import { commonHeaders, errorHeaders, requestIdOf } from './response-headers.ts';
 import { MethodNotAllowed, type Route, Router } from './router.ts';
@@ -21,16 +23,25 @@ export interface ServingDeps {
   readonly cache?: Cache;
   /** Where processes tell each other which backends are down. Without it, or the cache, each finds out for itself. */
   readonly sharedBreakers?: SharedBreakers;
+  /** Where usage is kept. @default - what the configuration says */
+  readonly ledger?: LedgerRoom;
 }
 
 const ROUTES: readonly Route[] = [
   { method: 'POST', path: '/v1/chat/completions', walk: 'chat' },
-  { method: 'GET', path: '/v1/models', answer: ({ event, config }) => ({ body: listModels(event, config) }) },
+  {
+    method: 'GET',
+    path: '/v1/models',
+    answer: ({ event, config, registered }) => ({ body: listModels(event, config, registered) }),
+  },
   {
     method: 'GET',
     path: '/v1/models/{model+}',
-    answer: ({ event, config, params }) => ({ body: getModel(event, params.model ?? '', config) }),
+    answer: ({ event, config, params, registered }) => ({
+      body: getModel(event, params.model ?? '', config, registered),
+    }),
   },
+  { method: 'GET', path: '/v1/usage', answer: usage },
   { method: 'GET', path: '/health', answer: () => ({ body: { status: 'ok' } }) },
 ];
 
@@ -42,6 +53,7 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
   const registry = createRegistry();
   const health = new Health(deps.sharedBreakers ?? deps.cache?.breakers);
   const router = new Router(ROUTES);
+  const ledgerRoom = deps.ledger === undefined ? ledgerOf(config) : Promise.resolve(deps.ledger);
 
   return async (event, stream, context) => {
     const start = performance.now();
@@ -52,6 +64,7 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
     let record: RequestRecord | undefined;
     try {
       const { route, params } = router.find(event);
+      const ledger = await ledgerRoom;
       if ('walk' in route) {
         const invocationId = context.awsRequestId;
         record = {
@@ -62,12 +75,19 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
           status: 0,
           attempts: [],
           bills: [],
+          ledgerEvents: [],
           fallbacks: 0,
         };
         const { cache } = deps;
-        await answerChat({ config, registry, health, cache, event, context, client, record, start, headers });
+        const { ledgerEvents } = record;
+        const registered = await registeredConsumer(event, config, ledger, (told) => ledgerEvents.push(told));
+        await answerChat({
+          ...{ config, registry, health, cache, event, context, client, record, start, headers },
+          ...{ registered, ledger },
+        });
       } else {
-        const answer = await route.answer({ config, event, requestId, params });
+        const registered = await registeredConsumer(event, config, ledger);
+        const answer = await route.answer({ config, event, requestId, params, registered, ledger });
         client.commit(answer.status ?? 200, { ...headers, ...answer.headers, 'content-type': 'application/json' });
         void client.write(JSON.stringify(answer.body), client.gone);
       }
@@ -85,6 +105,12 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
         record.durationMs = performance.now() - start;
         record.status = client.status ?? 0;
         try {
+          // The client has its answer: it doesn't wait for this.
+          record.ledgerEvents.push(...(await settleInLedger(record)));
+        } catch (thrown) {
+          internalError(thrown, requestId);
+        }
+        try {
           report(record);
         } catch (thrown) {
           internalError(thrown, requestId);
@@ -95,6 +121,9 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
 
   /** Content, where the owner wants it, has a line of its own, made when the one that counts is out. */
   function report(record: RequestRecord): void {
+    for (const event of record.ledgerEvents) {
+      deps.log(ledgerLine(event, record, config.metrics.namespace));
+    }
     for (const line of settle(record, { namespace: config.metrics.namespace, logContent: config.logContent })) {
       deps.log(line);
     }

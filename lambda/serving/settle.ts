@@ -4,6 +4,7 @@ import type { BackendConfig } from '../contract/config.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import { isOperatorsFault } from '../failover/verdict.ts';
 import type { RouteDecision } from '../routing/by-policy.ts';
+import type { Charge, LedgerEvent } from '../usage/admission.ts';
 import type { ContentLog } from './content-log.ts';
 import type { ApiError } from './errors.ts';
 import { type FleetDemand, fleetDemand } from './fleet-demand.ts';
@@ -45,6 +46,10 @@ export interface RequestRecord {
   usage?: Usage;
   usageEstimated?: boolean;
   costUsd?: number;
+  /** Its place in the ledger, once it is admitted. */
+  charge?: Charge;
+  /** What the log has to tell of the ledger. */
+  readonly ledgerEvents: LedgerEvent[];
   /** What became of it in the cache, and what that saved. */
   cache?: CacheRecord;
   finishReason?: string | undefined;
@@ -111,13 +116,13 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     error_code: error?.code?.slice(0, MAX_CODE),
     finish_reason: record.finishReason,
     backend: record.backend,
-    cache: record.cache?.outcome,
-    cache_age_ms: record.cache?.ageMs,
-    cache_unavailable: record.cache?.unavailable || undefined,
     route: record.route?.route,
     route_reason: record.route?.reason,
     route_rule: record.route?.rule,
     route_prompt_tokens: record.route?.promptTokens,
+    cache: record.cache?.outcome,
+    cache_age_ms: record.cache?.ageMs,
+    cache_unavailable: record.cache?.unavailable || undefined,
     attempts: attempts.length,
     failures: failures.length === 0 ? undefined : failures.map(({ backend, kind }) => ({ backend, kind })),
     // Fields that are zero nearly always only when they are not.

@@ -25,14 +25,11 @@ export function backendSource(session: Session, candidates: readonly Candidate[]
   return {
     stream: () => dispatchStream(session),
     whole: () => dispatchWhole(session),
-    resume: async (broken, error, sent) => {
-      const { resume } = await import('../failover/resume.ts');
-      return resume(session, broken, error, sent);
-    },
-    takeOver: async (broken, sent) => {
-      const { takeOver } = await import('../failover/resume.ts');
-      return takeOver(session, broken, sent);
-    },
+    resume: async (broken, error, sent) => (await resumption()).resume(session, broken, error, sent),
+    takeOver: async (broken, sent) => (await resumption()).takeOver(session, broken, sent),
     candidate: (id) => (candidates.find(({ config }) => config.id === id) ?? candidates[0]) as Candidate,
   };
 }
+
+/** Loaded when a stream breaks off, which is rare. */
+const resumption = () => import('../failover/resume.ts');

@@ -1,6 +1,7 @@
 import { ApiKey, type IApiKey } from 'aws-cdk-lib/aws-apigateway';
 import { Construct, type IConstruct } from 'constructs';
-import { requireName } from '../private/validation';
+import { requireBudget, requireName } from '../private/validation';
+import type { Team } from './team';
 import type { Tier } from './tier';
 
 /** Who calls: one API key, with its tier. */
@@ -13,6 +14,12 @@ export interface IConsumer extends IConstruct {
 
   /** What the consumer may do. */
   readonly tier: Tier;
+
+  /** With whom it shares a budget. */
+  readonly team?: Team;
+
+  /** What it may spend in a month, in USD, where that isn't what its tier says. */
+  readonly monthlyBudgetUsd?: number;
 }
 
 /** Properties of a consumer. */
@@ -34,6 +41,20 @@ export interface ConsumerProps {
    * the new key.
    */
   readonly tier: Tier;
+
+  /**
+   * With whom it shares a budget.
+   *
+   * @default - nobody
+   */
+  readonly team?: Team;
+
+  /**
+   * What it may spend in a calendar month (UTC), in USD.
+   *
+   * @default - what its tier says
+   */
+  readonly monthlyBudgetUsd?: number;
 
   /**
    * A note for whoever reads the list of keys.
@@ -69,6 +90,20 @@ export interface ConsumerAttributes {
    * ways.
    */
   readonly tier: Tier;
+
+  /**
+   * With whom it shares a budget.
+   *
+   * @default - nobody
+   */
+  readonly team?: Team;
+
+  /**
+   * What it may spend in a calendar month (UTC), in USD.
+   *
+   * @default - what its tier says
+   */
+  readonly monthlyBudgetUsd?: number;
 }
 
 /**
@@ -92,10 +127,19 @@ export class Consumer extends Construct implements IConsumer {
   /** What the consumer may do. */
   public readonly tier: Tier;
 
+  /** With whom it shares a budget. */
+  public readonly team?: Team;
+
+  /** What it may spend in a month, in USD, where that isn't what its tier says. */
+  public readonly monthlyBudgetUsd?: number;
+
   constructor(scope: Construct, id: string, props: ConsumerProps) {
     super(scope, id);
     this.consumerName = nameOf(id, props.consumerName);
     this.tier = props.tier;
+    requireBudget(props.monthlyBudgetUsd);
+    this.team = props.team;
+    this.monthlyBudgetUsd = props.monthlyBudgetUsd;
     this.apiKey = new ApiKey(this, 'Resource', {
       description: props.description ?? `Consumer ${this.consumerName}, tier ${props.tier.tierName}`,
       enabled: props.enabled ?? true,
@@ -108,11 +152,16 @@ class ImportedConsumer extends Construct implements IConsumer {
   public readonly consumerName: string;
   public readonly apiKey: IApiKey;
   public readonly tier: Tier;
+  public readonly team?: Team;
+  public readonly monthlyBudgetUsd?: number;
 
   constructor(scope: Construct, id: string, attrs: ConsumerAttributes) {
     super(scope, id);
     this.consumerName = nameOf(id, attrs.consumerName);
     this.tier = attrs.tier;
+    requireBudget(attrs.monthlyBudgetUsd);
+    this.team = attrs.team;
+    this.monthlyBudgetUsd = attrs.monthlyBudgetUsd;
     this.apiKey = ApiKey.fromApiKeyId(this, 'Resource', attrs.apiKeyId);
     attrs.tier._addConsumer(this);
   }

@@ -5,6 +5,7 @@ import type { RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IHostedZone } from 'aws-cdk-lib/aws-route53';
 import type { IResponseCache } from '../cache/response-cache';
 import type { Model } from '../model/model';
+import type { IUsageLedger } from '../usage/usage-ledger';
 import type { GatewayCompute } from './gateway-compute';
 import type { Tier } from './tier';
 
@@ -186,6 +187,13 @@ export interface GatewayOptions {
    * @default true
    */
   readonly tracing?: boolean;
+
+  /**
+   * Where usage is kept, and limits of tiers and teams are counted.
+   *
+   * @default - `LlmServing` and `LlmServingStack`: one of their own; a `Gateway` by itself: none, and no limits
+   */
+  readonly usageLedger?: IUsageLedger;
 
   /**
    * Give API Gateway the right to write logs, which is a setting of the whole account and region. Turn it off where

@@ -16,6 +16,7 @@ import { environmentProblem } from '../private/environment-size';
 import { requireFeatures } from '../private/features';
 import { handlerFolder } from '../private/handler-assets';
 import { HandlerFunction } from '../private/handler-function';
+import { bindLedger, ledgerConfig, ledgerProblems } from '../private/ledger-binding';
 import { limitsConfig } from '../private/limits';
 import { ModelRegistry } from '../private/model-registry';
 import { defaultApiName, metricsNamespace } from '../private/names';
@@ -25,6 +26,7 @@ import { ServingCode } from '../private/serving-code';
 import { type CacheConfig, CONSUMERS_ENV, type ServingConfig } from '../private/serving-config';
 import { servingSum } from '../private/serving-metrics';
 import { requireBurst, requireDuration, requireKnown } from '../private/validation';
+import type { IUsageLedger } from '../usage/usage-ledger';
 import type { IConsumer } from './consumer';
 import { GatewayCompute } from './gateway-compute';
 import type { GatewayProps } from './gateway-props';
@@ -114,6 +116,7 @@ export class Gateway extends Construct {
     this.handlerLogGroup = handler.logGroup;
     const { invoked, connections } = compute._target(this, this.handler);
     this.registry = new ModelRegistry(this, this.handler, connections);
+    bindLedger(props.usageLedger, this.handler);
     this.cache = props.cache && bindCache(this, props.cache, this.handler, connections);
     this.handler.addEnvironment(CONSUMERS_ENV, Lazy.uncachedString({ produce: () => this.renderConsumers() }));
 
@@ -152,7 +155,7 @@ export class Gateway extends Construct {
     }
     for (const model of props.models ?? []) this.addModel(model);
     for (const tier of props.tiers ?? []) this.addTier(tier);
-    this.node.addValidation({ validate: () => this.problems() });
+    this.node.addValidation({ validate: () => this.problems(props.usageLedger) });
   }
 
   /** The base URL that clients are given: `https://…/v1`. */
@@ -268,6 +271,7 @@ export class Gateway extends Construct {
       limits: rendered.limits,
       metrics: { namespace: this.metricsNamespace },
       logContent: props.logContent ?? false,
+      ...ledgerConfig(props.usageLedger, rendered.limits.totalTimeoutMs, this.consumers),
       ...(this.cache && { cache: this.cache }),
       ...(rendered.cors && { cors: rendered.cors }),
     };
@@ -283,7 +287,7 @@ export class Gateway extends Construct {
       .join(',');
   }
 
-  private problems(): string[] {
+  private problems(ledger: IUsageLedger | undefined): string[] {
     const problems: string[] = [];
     if (this.registry.size === 0) problems.push('a gateway needs a model: pass models, or call addModel');
     if (this.ownTiers.length === 0)
@@ -307,6 +311,7 @@ export class Gateway extends Construct {
         `two consumers of one gateway have the API key "${shared}": a key has one tier, and stands for one`,
       );
     }
+    problems.push(...ledgerProblems(ledger, this.ownTiers, (name) => this.registry.nameOf(name) !== undefined));
     const tooLarge = environmentProblem(this.handler);
     if (tooLarge !== undefined) problems.push(tooLarge);
     return problems;

@@ -2,10 +2,18 @@ import { Annotations, Aspects } from 'aws-cdk-lib';
 import { Period, UsagePlan } from 'aws-cdk-lib/aws-apigateway';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
-import type { TierConfig } from '../private/serving-config';
+import type { TierConfig, TierLimitsConfig } from '../private/serving-config';
 import { ServingMetrics } from '../private/serving-metrics';
-import { requireBurst, requireInteger, requireKnown, requireName, requireUnique } from '../private/validation';
+import {
+  requireBudget,
+  requireBurst,
+  requireInteger,
+  requireKnown,
+  requireName,
+  requireUnique,
+} from '../private/validation';
 import type { IConsumer } from './consumer';
+import { BudgetAction, type LedgerUnavailable } from './tier-limits';
 
 /** The time that a request quota counts over. */
 export enum QuotaPeriod {
@@ -74,6 +82,51 @@ export interface TierProps {
    * @default 0
    */
   readonly priority?: number;
+
+  /**
+   * Tokens that each consumer may use in a minute, prompts and answers together. A request counts with its longest
+   * possible answer until it is over, and with what it used from then on. Exact, however many processes there are.
+   *
+   * @default - no limit
+   */
+  readonly tokensPerMinute?: number;
+
+  /**
+   * Requests that each consumer may send in a minute: exact, where `requestsPerSecond` is a best effort.
+   *
+   * @default - no limit
+   */
+  readonly requestsPerMinute?: number;
+
+  /**
+   * What each consumer may spend in a calendar month (UTC), in USD. A request counts with what it may cost at most until
+   * it is over, and with what it did cost from then on.
+   *
+   * @default - no limit
+   */
+  readonly monthlyBudgetUsd?: number;
+
+  /**
+   * What becomes of a request that a budget, the consumer's or its team's, has no room for.
+   *
+   * @default BudgetAction.block()
+   */
+  readonly onBudgetExceeded?: BudgetAction;
+
+  /**
+   * Percentages of a budget that are told of once each, when spending passes them: a line in the log, and the metric
+   * `BudgetThresholds`.
+   *
+   * @default [50, 80, 100]
+   */
+  readonly budgetThresholds?: number[];
+
+  /**
+   * What becomes of requests while the ledger doesn't answer.
+   *
+   * @default - they are refused when a budget limits them, and answered otherwise
+   */
+  readonly ledgerUnavailable?: LedgerUnavailable;
 }
 
 /** What its consumers may do: a usage plan of API Gateway, and what the handler holds them to. */
@@ -93,6 +146,19 @@ export class Tier extends Construct {
   /** Whom fleets serve first when requests wait there. */
   public readonly priority: number;
 
+  /** Tokens that each consumer may use in a minute. */
+  public readonly tokensPerMinute?: number;
+
+  /** Requests that each consumer may send in a minute. */
+  public readonly requestsPerMinute?: number;
+
+  /** What each consumer may spend in a month, in USD. */
+  public readonly monthlyBudgetUsd?: number;
+
+  private readonly onBudgetExceeded: BudgetAction;
+  private readonly budgetThresholds: number[];
+  private readonly ledgerUnavailable?: LedgerUnavailable;
+  private readonly hasLimits: boolean;
   private readonly ownConsumers: IConsumer[] = [];
   private readonly metrics: ServingMetrics<'tier'>;
   private inGateway = false;
@@ -120,6 +186,18 @@ export class Tier extends Construct {
     this.maxOutputTokens = props.maxOutputTokens;
     requireInteger('priority', props.priority, -100, 100);
     this.priority = props.priority ?? 0;
+    for (const prop of ['tokensPerMinute', 'requestsPerMinute'] as const) {
+      requireKnown(prop, props[prop]);
+      requireInteger(prop, props[prop], 1);
+    }
+    requireBudget(props.monthlyBudgetUsd);
+    this.tokensPerMinute = props.tokensPerMinute;
+    this.requestsPerMinute = props.requestsPerMinute;
+    this.monthlyBudgetUsd = props.monthlyBudgetUsd;
+    this.onBudgetExceeded = props.onBudgetExceeded ?? BudgetAction.block();
+    this.budgetThresholds = thresholdsOf(props.budgetThresholds);
+    this.ledgerUnavailable = props.ledgerUnavailable;
+    this.hasLimits = LIMIT_PROPS.some((prop) => props[prop] !== undefined);
     this.usagePlan = new UsagePlan(this, 'Resource', {
       description: `Tier ${this.tierName}`,
       throttle: { rateLimit: requestsPerSecond, burstLimit: burst },
@@ -164,6 +242,16 @@ export class Tier extends Construct {
     return this.metrics.metric('CostUsd', options);
   }
 
+  /** Requests that the ledger didn't admit or settle in time; their sum over 5 minutes unless told otherwise. */
+  public metricLedgerErrors(options?: MetricOptions): Metric {
+    return this.metrics.metric('LedgerErrors', options);
+  }
+
+  /** Thresholds of budgets that spending just passed; their sum over 5 minutes unless told otherwise. */
+  public metricBudgetThresholds(options?: MetricOptions): Metric {
+    return this.metrics.metric('BudgetThresholds', options);
+  }
+
   /** @internal */
   public _addedToGateway(metricsNamespace: string): void {
     this.inGateway = true;
@@ -183,6 +271,32 @@ export class Tier extends Construct {
       ...(this.allowedModels && { allowedModels: this.allowedModels.map(modelName) }),
       ...(this.maxOutputTokens !== undefined && { maxOutputTokens: this.maxOutputTokens }),
       ...(this.priority !== 0 && { priority: this.priority }),
+      ...(this.hasLimits && { limits: this.renderLimits(modelName) }),
+    };
+  }
+
+  /** What only a ledger can count. @internal */
+  public _limits(): string[] {
+    return (['tokensPerMinute', 'requestsPerMinute', 'monthlyBudgetUsd'] as const).filter(
+      (prop) => this[prop] !== undefined,
+    );
+  }
+
+  /** The model that answers when a budget is spent. @internal */
+  public _downgradeModel(): string | undefined {
+    return this.onBudgetExceeded._modelName;
+  }
+
+  private renderLimits(modelName: (nameOrAlias: string) => string): TierLimitsConfig {
+    const { _action, _modelName } = this.onBudgetExceeded;
+    return {
+      ...(this.tokensPerMinute !== undefined && { tokensPerMinute: this.tokensPerMinute }),
+      ...(this.requestsPerMinute !== undefined && { requestsPerMinute: this.requestsPerMinute }),
+      ...(this.monthlyBudgetUsd !== undefined && { monthlyBudgetUsd: this.monthlyBudgetUsd }),
+      onExceeded: _action,
+      ...(_modelName !== undefined && { downgradeTo: modelName(_modelName) }),
+      thresholds: this.budgetThresholds,
+      ...(this.ledgerUnavailable !== undefined && { ledgerUnavailable: this.ledgerUnavailable }),
     };
   }
 
@@ -194,6 +308,22 @@ export class Tier extends Construct {
       `tier "${this.tierName}" has consumers and is in no gateway, so that their keys are refused: pass it in the gateway's tiers, or call addTier`,
     );
   }
+}
+
+/** What the handler has to be told of; without them it does what their defaults say. */
+const LIMIT_PROPS = [
+  'tokensPerMinute',
+  'requestsPerMinute',
+  'monthlyBudgetUsd',
+  'onBudgetExceeded',
+  'budgetThresholds',
+  'ledgerUnavailable',
+] as const;
+
+function thresholdsOf(percentages: readonly number[] = [50, 80, 100]): number[] {
+  for (const percentage of percentages) requireInteger('budgetThresholds', percentage, 1, 1000);
+  requireUnique('budgetThresholds', percentages.map(String));
+  return [...percentages];
 }
 
 function periodOf(period: QuotaPeriod): Period {

@@ -42,18 +42,18 @@ export interface ModelProps {
   readonly fallback?: FallbackPolicy;
 
   /**
-   * What the gateway's cache does for it; without a cache, nothing.
-   *
-   * @default - the policy of the cache
-   */
-  readonly cache?: CachePolicy;
-
-  /**
    * Which requests a cheaper one of the backends gets first.
    *
    * @default - none: each request goes to the backends in their order
    */
   readonly routing?: RoutingPolicy;
+
+  /**
+   * What the gateway's cache does for it; without a cache, nothing.
+   *
+   * @default - the policy of the cache
+   */
+  readonly cache?: CachePolicy;
 
   /**
    * How many tokens an answer may have: a request that asks for more is clamped to this.
@@ -91,11 +91,10 @@ export class Model extends Construct {
   /** What is done when a backend fails, is late, or answers badly. */
   public readonly fallback: FallbackPolicy;
 
-  /** What the gateway's cache does for it; undefined for the cache's own policy. */
-  public readonly cache?: CachePolicy;
-
   /** Which requests a cheaper one of the backends gets first. */
   public readonly routing?: RoutingPolicy;
+  /** What the gateway's cache does for it; undefined for the cache's own policy. */
+  public readonly cache?: CachePolicy;
 
   /** Who is said to own it in `GET /v1/models`. */
   public readonly ownedBy: string;
@@ -139,9 +138,9 @@ export class Model extends Construct {
     this.aliases = [...(props.aliases ?? [])];
     this.backends = [...props.backends];
     this.fallback = props.fallback ?? FallbackPolicy.standard();
-    this.cache = props.cache;
     if (props.routing !== undefined) checkCheapBackend(this, modelName, props.routing.cheap, props.backends);
     this.routing = props.routing;
+    this.cache = props.cache;
     this.ownedBy = props.ownedBy ?? 'cdk-llm-serving';
     this.createdUnixSeconds = props.createdUnixSeconds ?? DEFAULT_CREATED;
     this.maxOutputTokens = props.maxOutputTokens;

@@ -37,8 +37,8 @@ export class ModelRegistry {
       ...(model.maxOutputTokens !== undefined && { maxOutputTokens: model.maxOutputTokens }),
       backends: model.backends.map((backend) => this.bind(backend)),
       fallback: model.fallback._render(),
-      ...(model.cache && { cache: model.cache._render() }),
       ...(model.routing && { routing: model.routing._render() }),
+      ...(model.cache && { cache: model.cache._render() }),
     });
   }
 

@@ -147,6 +147,7 @@ function addRoutes(scope: Construct, api: RestApi, props: ServingApiProps): void
   models.addMethod('GET', integration, { ...withKey, requestValidator: validator });
   // Greedy: names of models may hold slashes.
   models.addResource('{model+}').addMethod('GET', integration, { ...withKey, requestValidator: validator });
+  v1.addResource('usage').addMethod('GET', integration, { ...withKey, requestValidator: validator });
   const health = api.root.addResource('health').addMethod('GET', integration, { requestValidator: validator });
   for (const id of ['AwsSolutions-APIG4', 'AwsSolutions-COG4']) {
     Validations.of(health).acknowledge({ id, reason: 'Health checks have no key; the route is throttled by itself.' });

@@ -36,10 +36,39 @@ export interface ServingConfig {
   readonly metrics: { readonly namespace: string };
   /** Log prompts and answers. False unless the user asks for it. */
   readonly logContent: boolean;
+  /** Where usage is kept, and limits are counted. Absent: nothing is, and no tier has limits. */
+  readonly ledger?: LedgerConfig;
+  /** Of declared consumers, what their tier doesn't say. */
+  readonly consumers?: readonly ConsumerConfig[];
+  readonly teams?: readonly TeamConfig[];
   /** Answers and hints that processes share; absent when there is no such cache. */
   readonly cache?: CacheConfig;
   /** Absent when browsers of other origins aren't let in. Preflights are answered by API Gateway. */
   readonly cors?: CorsConfig;
+}
+
+export interface LedgerConfig {
+  /** Name of the table. */
+  readonly table: EnvRef;
+  /** What a request reserved is given back when it wasn't settled by then: longer than a request can take. */
+  readonly reservationMs: number;
+  /** How long usage is kept after its month. */
+  readonly retentionDays: number;
+  /** A call that takes longer counts as failed: a request waits for it. */
+  readonly timeoutMs: number;
+}
+
+export interface ConsumerConfig {
+  readonly name: string;
+  readonly team?: string;
+  /** Instead of the tier's. */
+  readonly monthlyBudgetUsd?: number;
+}
+
+/** Consumers that share a budget. */
+export interface TeamConfig {
+  readonly name: string;
+  readonly monthlyBudgetUsd?: number;
 }
 
 export interface CorsConfig {
@@ -76,10 +105,10 @@ export interface ModelConfig {
   readonly backends: readonly BackendConfig[];
   /** What happens when one of them fails; the standard policy when absent. */
   readonly fallback?: FallbackConfig;
-  /** Which answers are kept; the cache's own policy when absent. */
-  readonly cache?: CachePolicyConfig;
   /** Which requests a cheaper backend gets first; none when absent. */
   readonly routing?: RoutingConfig;
+  /** Which answers are kept; the cache's own policy when absent. */
+  readonly cache?: CachePolicyConfig;
 }
 
 /** Which requests a cheaper backend gets first. Whole in the file: no defaults here. */
@@ -373,4 +402,21 @@ export interface TierConfig {
   readonly maxOutputTokens?: number;
   /** Whom fleets serve first when requests wait: higher first, 0 when absent. */
   readonly priority?: number;
+  /** What each of its consumers may use. */
+  readonly limits?: TierLimitsConfig;
+}
+
+export interface TierLimitsConfig {
+  readonly tokensPerMinute?: number;
+  readonly requestsPerMinute?: number;
+  /** USD in a calendar month, UTC. */
+  readonly monthlyBudgetUsd?: number;
+  /** What becomes of a request that a budget has no room for. */
+  readonly onExceeded: 'block' | 'downgrade' | 'notify';
+  /** Name of the model that answers instead, for `downgrade`. */
+  readonly downgradeTo?: string;
+  /** Percentages of a budget that are told of once each. */
+  readonly thresholds: readonly number[];
+  /** What becomes of requests while the ledger is out of reach; absent: refused where a budget holds. */
+  readonly ledgerUnavailable?: 'refuse' | 'allow';
 }

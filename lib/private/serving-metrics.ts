@@ -20,13 +20,13 @@ export const METRICS_BY_DIMENSION = {
     'AllBackendsFailed',
     'CredentialErrors',
     'BreakersOpened',
+    'RoutedToCheap',
     'CacheHits',
     'CacheMisses',
     'CacheErrors',
     'SavedUsd',
-    'RoutedToCheap',
   ],
-  tier: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd'],
+  tier: ['Requests', 'Errors', 'InputTokens', 'OutputTokens', 'CostUsd', 'LedgerErrors', 'BudgetThresholds'],
   feature: ['Requests', 'InputTokens', 'OutputTokens', 'CostUsd'],
 } as const;
 

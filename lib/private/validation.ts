@@ -36,6 +36,14 @@ export function requireName(prop: string, value: string, fromId = false): void {
   }
 }
 
+/** The ledger counts nanodollars, in numbers that are exact up to nine million dollars. */
+const MAX_BUDGET_USD = 9_000_000;
+
+export function requireBudget(value: number | undefined): void {
+  requireKnown('monthlyBudgetUsd', value);
+  requireNumber('monthlyBudgetUsd', value, 0.000001, MAX_BUDGET_USD);
+}
+
 export function requireUnique(prop: string, values: readonly string[]): void {
   const duplicate = values.find((value, index) => values.indexOf(value) !== index);
   if (duplicate !== undefined) throw new Error(`${prop} must not repeat a value, but "${duplicate}" is there twice`);

@@ -26,13 +26,13 @@ const PROPERTIES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     ClientCertificateId: 'no client certificate is sent',
     TracingEnabled: 'no traces are recorded',
   },
+  'AWS::DynamoDB::GlobalTable': TABLE_PROPERTIES,
+  'AWS::DynamoDB::Table': TABLE_PROPERTIES,
   'AWS::ElastiCache::ServerlessCache': {
     CacheUsageLimits: 'nothing is evicted: it holds what the machine does',
     KmsKeyId: 'nothing is encrypted',
     SecurityGroupIds: 'whoever reaches 127.0.0.1 reaches it',
   },
-  'AWS::DynamoDB::GlobalTable': TABLE_PROPERTIES,
-  'AWS::DynamoDB::Table': TABLE_PROPERTIES,
   'AWS::ElasticLoadBalancingV2::LoadBalancer': {
     SecurityGroups: 'whoever reaches 127.0.0.1 reaches it',
   },

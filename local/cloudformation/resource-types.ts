@@ -89,12 +89,12 @@ function serviceArn(resource: ResourceView): string {
 
 const iam: ResourceType = { standIn: 'differs', note: 'permissions are not checked: what IAM would deny works here' };
 const runs: ResourceType = { standIn: 'runs' };
-const cacheUser: ResourceType = { standIn: 'differs', note: 'the cache lets in who reaches it' };
 const table: ResourceType = {
   standIn: 'runs',
   ref: nameOf('TableName'),
   attributes: { Arn: (resource) => arn('dynamodb', resource, `table/${nameOf('TableName')(resource)}`) },
 };
+const cacheUser: ResourceType = { standIn: 'differs', note: 'the cache lets in who reaches it' };
 
 /** The resource types whose references and effects are known. Of the others nothing is known, and that is said. */
 export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
@@ -239,6 +239,8 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
     standIn: 'differs',
     note: 'no instances: tasks are processes of this machine',
   },
+  'AWS::DynamoDB::Table': table,
+  'AWS::DynamoDB::GlobalTable': table,
   'AWS::ElastiCache::ServerlessCache': {
     standIn: 'runs',
     ref: nameOf('ServerlessCacheName'),
@@ -251,8 +253,6 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
   },
   'AWS::ElastiCache::User': { ...cacheUser, ref: nameOf('UserId') },
   'AWS::ElastiCache::UserGroup': { ...cacheUser, ref: nameOf('UserGroupId') },
-  'AWS::DynamoDB::Table': table,
-  'AWS::DynamoDB::GlobalTable': table,
   'AWS::S3::Bucket': {
     standIn: 'differs',
     note: 'nothing is stored',

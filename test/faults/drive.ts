@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import OpenAI, { APIError } from 'openai';
 import { expect } from 'vitest';
 import type { ServingDeps } from '../../lambda/serving/serve.ts';
-import type { BackendConfig } from '../../lib/private/serving-config.ts';
+import type { BackendConfig, ServingConfig } from '../../lib/private/serving-config.ts';
 import { model, openAiBackend, servingConfig } from '../lambda/support/serving.ts';
 import { Upstream } from '../lambda/support/upstream.ts';
 import { FAULTY_TEXT, type Fault, HEALTHY_TEXT, healthy } from './catalog.ts';
@@ -30,6 +30,8 @@ export interface ExchangeOptions {
   /** What else the process shares, broken or not. */
   readonly deps?: Partial<ServingDeps>;
   readonly env?: Record<string, string>;
+  /** What else the configuration says: a ledger, tiers with limits. */
+  readonly config?: Partial<ServingConfig>;
 }
 
 /**
@@ -39,13 +41,15 @@ export interface ExchangeOptions {
 export async function exchange(
   backends: readonly BackendConfig[],
   streamed: boolean,
-  { deps, env }: ExchangeOptions = {},
+  { deps, env, config }: ExchangeOptions = {},
 ): Promise<Seen & { readonly log: TestGateway['log'] }> {
   const limits = { wholeAnswerTimeoutMs: WHOLE_MS, totalTimeoutMs: LIMIT_MS - 500 };
-  const gateway = await startGateway(servingConfig([model([...backends])], { limits }), env, deps);
+  const gateway = await startGateway(servingConfig([model([...backends])], { limits, ...config }), env, deps);
   const start = performance.now();
   const seen = await ask(gateway, streamed);
   const took = performance.now() - start;
+  // Settled when the client has its answer.
+  await expect.poll(() => gateway.log.some(({ message }) => message === 'chat completion')).toBe(true);
   await gateway.close();
   expect(took).toBeLessThan(LIMIT_MS);
   const { log } = gateway;

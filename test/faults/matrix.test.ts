@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { toNano } from '../../lambda/usage/money.ts';
+import { budgetedTier, ledgerConfig, ledgerOf } from '../lambda/support/ledger.ts';
 import { openAiBackend } from '../lambda/support/serving.ts';
 import { Upstream } from '../lambda/support/upstream.ts';
+import { createLedgerTable, startDynamoDb, type TestDynamoDb } from '../lambda/usage/fixture.ts';
 import { type Alone, FAULTS, type Fault, HEALTHY_TEXT, healthy } from './catalog.ts';
 import { holdsTable } from './document.ts';
 import { billed, exchange, type Faulty, nameOf, startFaulty } from './drive.ts';
@@ -12,14 +15,17 @@ const cells = new Map<string, string>();
 const unhandled: unknown[] = [];
 const onUnhandled = (reason: unknown) => unhandled.push(reason);
 let second: Upstream;
+let dynamoDb: TestDynamoDb;
 
 beforeAll(async () => {
   process.on('unhandledRejection', onUnhandled);
   second = await Upstream.start(healthy);
+  dynamoDb = await startDynamoDb();
 });
 afterAll(async () => {
   process.off('unhandledRejection', onUnhandled);
   await second.stop();
+  await dynamoDb.close();
 });
 
 /** What the rule of a fault makes of it at a place in the chain. */
@@ -44,10 +50,19 @@ describe.each(FAULTS.map((fault) => [fault.name, fault] as const))('%s', (name, 
         const dead = openAiBackend('http://127.0.0.1:9/v1', { id: 'dead' });
         const good = openAiBackend(second.url, { id: 'second' });
         const backends = position === 'only' ? [bad] : position === 'last of two' ? [dead, bad] : [bad, good];
+        const table = await createLedgerTable(dynamoDb.client);
+        const tiers = [budgetedTier({ monthlyBudgetUsd: 10 })];
         const before = second.requests.length;
-        const seen = await exchange(backends, streamed);
+        const seen = await exchange(backends, streamed, {
+          config: { tiers, ...ledgerConfig },
+          env: { LEDGER: table },
+        });
         cells.set(`${name}/${streamed}/${position}`, nameOf(seen));
         expect(nameOf(seen)).toBe(expected(fault, streamed, position));
+        const cost = toNano(
+          (seen.log.find(({ message }) => message === 'chat completion')?.CostUsd as number | undefined) ?? 0,
+        );
+        expect(await ledgerOf(dynamoDb.client, table)).toEqual({ cost, spent: cost, reserved: 0 });
         const usedSecond = second.requests.length > before;
         expect(billed(seen.log, 'OutputTokens', 'second')).toBe(usedSecond ? HEALTHY_TEXT.split(' ').length : 0);
         await new Promise(setImmediate);

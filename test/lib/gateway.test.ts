@@ -13,6 +13,7 @@ import { anyModel, anyTier, logicalId, newStack, statements, synthesize } from '
 const ROUTES = [
   ['POST', '/v1/chat/completions', true],
   ['GET', '/v1/models', true],
+  ['GET', '/v1/usage', true],
   ['GET', '/v1/models/{model+}', true],
   ['GET', '/health', false],
 ] as const;

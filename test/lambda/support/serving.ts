@@ -69,6 +69,7 @@ export interface EventOptions {
   readonly headers?: Record<string, string>;
   readonly apiKeyId?: string | null;
   readonly body?: string;
+  readonly queryStringParameters?: Readonly<Record<string, string>>;
 }
 
 export function gatewayEvent(httpMethod: string, path: string, options: EventOptions = {}): GatewayEvent {
@@ -81,6 +82,7 @@ export function gatewayEvent(httpMethod: string, path: string, options: EventOpt
     headers: options.headers ?? null,
     multiValueHeaders: null,
     body: options.body ?? null,
+    queryStringParameters: options.queryStringParameters ?? null,
     requestContext: {
       requestId: '11111111-2222-3333-4444-555555555555',
       identity: { apiKeyId: options.apiKeyId === undefined ? KEY_ID : options.apiKeyId },

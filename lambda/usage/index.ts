@@ -1,0 +1,22 @@
+import type { ServingConfig } from '../contract/config.ts';
+import { admitByLedger, payerOf } from './admission.ts';
+import { KeyStore } from './keys.ts';
+import { Ledger, type LedgerOptions } from './ledger.ts';
+import { callersUsage } from './usage-route.ts';
+
+/** All that the path has to do with the ledger; loaded when the deployment has one. */
+export interface LedgerRoom {
+  readonly ledger: Ledger;
+  readonly keys: KeyStore;
+  readonly admit: typeof admitByLedger;
+  readonly payerOf: typeof payerOf;
+  readonly callersUsage: typeof callersUsage;
+}
+
+export function openLedger(
+  config: NonNullable<ServingConfig['ledger']>,
+  options: Pick<LedgerOptions, 'now'> = {},
+): LedgerRoom {
+  const ledger = new Ledger({ ...config, ...options });
+  return { ledger, keys: new KeyStore(ledger.table), admit: admitByLedger, payerOf, callersUsage };
+}

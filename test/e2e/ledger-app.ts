@@ -1,0 +1,25 @@
+/** The stack of the ledger's e2e tests: consumers with little money. */
+import { App, Stack } from 'aws-cdk-lib';
+import { Backend, Consumer, LlmServing, Model, Team, Tier, TokenPrice } from '../../lib/index.js';
+
+const upstream = process.env.E2E_UPSTREAM_URL ?? '';
+const price = TokenPrice.perMillion({ inputUsd: 1, outputUsd: 2 });
+const stack = new Stack(new App(), 'Ledger');
+const backend = Backend.openAiCompatible(upstream, { backendId: 'upstream', price });
+const free = Backend.staticReply('There is no money left.');
+
+const fast = { requestsPerSecond: 10_000 };
+const penny = new Tier(stack, 'Penny', { ...fast, monthlyBudgetUsd: 0.01, maxOutputTokens: 40 });
+const mortal = new Tier(stack, 'Mortal', { ...fast, monthlyBudgetUsd: 1, maxOutputTokens: 40 });
+const minute = new Tier(stack, 'Minute', { ...fast, tokensPerMinute: 1000, maxOutputTokens: 40 });
+new Consumer(stack, 'Flood', { tier: penny });
+new Consumer(stack, 'Killed', { tier: mortal, team: new Team({ teamName: 'all', monthlyBudgetUsd: 2 }) });
+new Consumer(stack, 'Hasty', { tier: minute });
+
+new LlmServing(stack, 'Serving', {
+  models: [new Model(stack, 'Chat', { backends: [backend] }), new Model(stack, 'Free', { backends: [free] })],
+  tiers: [penny, mortal, minute],
+  requestsPerSecond: 10_000,
+  features: ['search'],
+});
+(stack.node.root as App).synth();
