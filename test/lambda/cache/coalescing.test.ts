@@ -38,7 +38,12 @@ afterEach(async () => {
 
 function config(overrides: Partial<ServingConfig> = {}, endpoint = valkey.url): ServingConfig {
   const cache = cacheConfig(endpoint, { deployment: `coalescing${deployments}` });
-  return servingConfig([model([openAiBackend(up.url)])], { cache, ...overrides } as never);
+  // A busy machine may take long for five hundred.
+  const limits = { totalTimeoutMs: 40_000, wholeAnswerTimeoutMs: 40_000 };
+  const backend = openAiBackend(up.url, {
+    deadlines: { connectMs: 5000, firstTokenMs: 20_000, betweenTokensMs: 20_000 },
+  });
+  return servingConfig([model([backend])], { cache, limits, ...overrides } as never);
 }
 
 /** As good as a process: nothing is shared with another but Valkey. */
