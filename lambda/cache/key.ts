@@ -62,9 +62,9 @@ const versions = new WeakMap<ModelConfig, string>();
 export function modelVersion(model: ModelConfig): string {
   let version = versions.get(model);
   if (version === undefined) {
-    const { name, backends, maxOutputTokens } = model;
+    const { name, backends, maxOutputTokens, routing } = model;
     const answering = backends.map(({ price: _, deadlines: __, ...rest }) => rest);
-    version = digest(JSON.stringify([name, maxOutputTokens ?? null, answering]));
+    version = digest(JSON.stringify([name, maxOutputTokens ?? null, routing?.cheap ?? null, answering]));
     versions.set(model, version);
   }
   return version;

@@ -15,6 +15,7 @@ export async function openCache(
   { cache, config, event, record, client }: ChatScope,
   caller: Caller,
   { model, request }: Admission,
+  variant: string | undefined,
 ): Promise<Opened | undefined> {
   if (cache === undefined) return undefined;
   const keyId = event.requestContext.identity?.apiKeyId ?? '';
@@ -27,6 +28,7 @@ export async function openCache(
       size: Buffer.byteLength(event.body ?? ''),
       cacheControl: header(event, 'cache-control'),
       gone: client.gone,
+      ...(variant === undefined ? {} : { variant }),
     })
     // A fault of the cache's own code or its loading: the answer doesn't depend on it.
     .catch((): Opened => ({ outcome: 'bypass', unavailable: true }));

@@ -75,12 +75,15 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   record.model = admission.model.name;
   if (config.logContent) record.content = new ContentLog(request.messages);
   const admittedScope = { ...scope, headers };
-  const cached = await openCache(admittedScope, caller, admission);
+  // Which backend is asked first decides which answer it is.
+  const early = admission.model.routing === undefined ? undefined : await routed(scope, caller, purpose, admission);
+  record.route = early?.decision;
+  const cached = await openCache(admittedScope, caller, admission, early?.decision?.route);
   if (cached?.stored !== undefined) return answerFromCache(admittedScope, cached.stored, admission);
   const seat = cached?.seat;
-  if (seat === undefined) return answerAnew(admittedScope, caller, purpose, admission, undefined);
+  if (seat === undefined) return answerAnew(admittedScope, caller, purpose, admission, early, undefined);
   try {
-    await answerAnew(admittedScope, caller, purpose, admission, seat);
+    await answerAnew(admittedScope, caller, purpose, admission, early, seat);
   } catch (error) {
     await settleSeat(seat, scope, admission, error);
     throw error;
@@ -90,18 +93,25 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   await settleSeat(seat, scope, admission, undefined);
 }
 
+type Routed = Awaited<ReturnType<typeof routeByPolicy>>;
+
+async function routed(scope: ChatScope, caller: Caller, purpose: Purpose, admission: Admission): Promise<Routed> {
+  const { model, request } = admission;
+  const able = await route(model, request, scope.registry);
+  const { feature, priority } = purpose;
+  return routeByPolicy(model, able, request, { consumer: caller.consumer, tier: caller.tier.name, feature, priority });
+}
+
 async function answerAnew(
   scope: ChatScope,
   caller: Caller,
   purpose: Purpose,
   admission: Admission,
+  early: Routed | undefined,
   seat: Seat | undefined,
 ): Promise<void> {
   const { config, record, client, context, health } = scope;
-  const able = await route(admission.model, admission.request, scope.registry);
-  const { priority } = purpose;
-  const facts = { consumer: caller.consumer, tier: caller.tier.name, feature: purpose.feature, priority };
-  const { candidates, decision } = await routeByPolicy(admission.model, able, admission.request, facts);
+  const { candidates, decision } = early ?? (await routed(scope, caller, purpose, admission));
   record.route = decision;
   record.candidates = candidates.map(({ config }) => config);
 

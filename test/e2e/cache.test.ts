@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import OpenAI from 'openai';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTextModel } from '../../local/model/index.ts';
 import { type LocalRun, startLocal } from '../../local/run.ts';
+import { eventually } from '../lambda/cache/eventually.ts';
 import { answerText, Upstream } from '../lambda/support/upstream.ts';
 
 let folder: string;
@@ -62,7 +63,7 @@ async function ask(
 /** A request's line is written once its answer is kept. */
 async function kept(): Promise<void> {
   const asked = up.requests.length;
-  await vi.waitFor(() => {
+  await eventually(() => {
     const anew = lines.filter(
       (line) => line.includes('"message":"chat completion"') && /"cache":"(miss|bypass)"/.test(line),
     );
@@ -93,7 +94,7 @@ test.each([false, true])('miss, hit and bypass by the OpenAI SDK (streamed: %s)'
 test('an answer expires', async () => {
   await ask('alice', 'brief', 'soon forgotten');
   await kept();
-  await vi.waitFor(async () => expect((await ask('alice', 'brief', 'soon forgotten')).cache).toBe('miss'), 10_000);
+  await eventually(async () => expect((await ask('alice', 'brief', 'soon forgotten')).cache).toBe('miss'), 10_000);
 });
 
 test.each([

@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import { createServer, type Server, type Socket } from 'node:net';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually } from '../lambda/cache/eventually.ts';
 import { cacheConfig, startCacheGateway } from '../lambda/cache/gateway.ts';
 import { model, openAiBackend, servingConfig } from '../lambda/support/serving.ts';
 import { answerStatus, Upstream } from '../lambda/support/upstream.ts';
@@ -60,7 +61,7 @@ describe.each(Object.entries(FAULTS))('a cache that is %s', (_, behave) => {
     for (let n = 0; n < 6; n++) {
       expect(await ask(gateway, stream)).toMatchObject({ text: HEALTHY_TEXT, backend: 'first', error: undefined });
     }
-    await vi.waitFor(() => expect(billed(gateway.log, 'Requests', 'first')).toBe(6));
+    await eventually(() => expect(billed(gateway.log, 'Requests', 'first')).toBe(6));
     const lines = gateway.requests();
     expect(lines.map((line) => line.cache)).toEqual(Array.from({ length: 6 }, () => 'bypass'));
     expect(lines.every((line) => line.CacheErrors === 1)).toBe(true);

@@ -11,6 +11,7 @@ import {
   LlmServingStack,
   type LlmServingStackProps,
   ModelWeights,
+  ResponseCache,
   ServingEngine,
   ServingPreset,
 } from '../../lib';
@@ -58,6 +59,10 @@ const VARIANTS: readonly Variant[] = [
     props: { monthlyBudgetUsd: 100, alarmEmails: ['ops@example.com'], env: { region: 'eu-west-1' } },
   },
   { what: 'the hybrid preset with a budget', props: { preset: ServingPreset.HYBRID, monthlyBudgetUsd: 100 } },
+  {
+    what: 'one with a response cache',
+    prepare: (s) => ({ cache: new ResponseCache(s, 'Cache', { vpc: vpcOf(s) }) }),
+  },
   { what: 'the hybrid preset', props: { preset: ServingPreset.HYBRID } },
   { what: 'the self-hosted preset', props: { preset: ServingPreset.SELF_HOSTED, env: { region: 'eu-west-1' } } },
   {

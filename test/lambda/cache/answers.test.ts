@@ -1,5 +1,5 @@
 import OpenAI from 'openai';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { encodeEntry } from '../../../lambda/cache/entry.ts';
 import type {
   CacheConfig,
@@ -10,6 +10,7 @@ import type {
 import { startValkeyServer, type ValkeyServer } from '../../../local/valkey/server.ts';
 import { model, openAiBackend, servingConfig, staticBackend } from '../support/serving.ts';
 import { answerText, chunk, DONE, ROLE, sse, Upstream, usageChunk } from '../support/upstream.ts';
+import { eventually } from './eventually.ts';
 import { type CacheGateway, cacheConfig, POLICY, startCacheGateway } from './gateway.ts';
 
 let valkey: ValkeyServer;
@@ -92,7 +93,7 @@ async function ask(
 
 /** The answer is in the cache a moment after the client has it. */
 async function kept(gateway: CacheGateway, count = 1): Promise<void> {
-  await vi.waitFor(() => expect(gateway.requests().length).toBeGreaterThanOrEqual(count));
+  await eventually(() => expect(gateway.requests().length).toBeGreaterThanOrEqual(count));
 }
 
 describe.each([true, false])('an identical request (streamed: %s)', (stream) => {
@@ -156,7 +157,7 @@ describe('Cache-Control of a request', () => {
     await kept(gateway);
     expect((await ask(gateway, { headers: { 'cache-control': 'max-age=60' } })).cache).toBe('hit');
     expect((await ask(gateway, { headers: { 'cache-control': 'max-age=0' } })).cache).toBe('miss');
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const answer = await ask(gateway);
       expect(Number(answer.age)).toBeGreaterThanOrEqual(1);
     }, 5000);
@@ -169,7 +170,7 @@ test('an answer is forgotten after its time', async () => {
   await ask(gateway);
   await kept(gateway);
   expect((await ask(gateway)).cache).toBe('hit');
-  await vi.waitFor(async () => expect((await ask(gateway)).cache).toBe('miss'), 3000);
+  await eventually(async () => expect((await ask(gateway)).cache).toBe('miss'), 3000);
 });
 
 describe('whose answers are whose', () => {

@@ -1,11 +1,12 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import OpenAI from 'openai';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ServingConfig } from '../../../lib/private/serving-config.ts';
 import { startValkeyServer, type ValkeyServer } from '../../../local/valkey/server.ts';
 import { model, openAiBackend, servingConfig } from '../support/serving.ts';
 import { answerText, chunk, DONE, ROLE, sleep, sse, Upstream, usageChunk } from '../support/upstream.ts';
+import { eventually } from './eventually.ts';
 import { type CacheGateway, cacheConfig, startCacheGateway } from './gateway.ts';
 
 const WORDS = Array.from({ length: 20 }, (_, index) => `w${index} `);
@@ -37,7 +38,12 @@ afterEach(async () => {
 
 function config(overrides: Partial<ServingConfig> = {}, endpoint = valkey.url): ServingConfig {
   const cache = cacheConfig(endpoint, { deployment: `coalescing${deployments}` });
-  return servingConfig([model([openAiBackend(up.url)])], { cache, ...overrides } as never);
+  // A busy machine may take long for five hundred.
+  const limits = { totalTimeoutMs: 40_000, wholeAnswerTimeoutMs: 40_000 };
+  const backend = openAiBackend(up.url, {
+    deadlines: { connectMs: 5000, firstTokenMs: 20_000, betweenTokensMs: 20_000 },
+  });
+  return servingConfig([model([backend])], { cache, limits, ...overrides } as never);
 }
 
 /** As good as a process: nothing is shared with another but Valkey. */
@@ -85,7 +91,7 @@ async function whole(url: string): Promise<string> {
   return completion.choices[0]?.message.content ?? '';
 }
 
-const isUnderWay = () => vi.waitFor(() => expect(up.requests.length).toBe(1));
+const isUnderWay = () => eventually(() => expect(up.requests.length).toBe(1));
 
 test('500 identical requests over four processes cost one dispatch', async () => {
   const processes = await Promise.all([startProcess(), startProcess(), startProcess(), startProcess()]);
@@ -117,7 +123,7 @@ describe.each([
     // It began long before its leader had ended.
     expect(led.endAt - following.firstAt).toBeGreaterThan(500);
     expect(up.requests).toHaveLength(1);
-    await vi.waitFor(() => expect(b?.requests().find(({ cache }) => cache === 'hit')).toBeDefined());
+    await eventually(() => expect(b?.requests().find(({ cache }) => cache === 'hit')).toBeDefined());
     const [hit] = b?.requests().filter(({ cache }) => cache === 'hit') ?? [];
     expect(hit).toMatchObject({ CacheHits: 1, backend: 'first', attempts: 0 });
     expect(hit?.SavedUsd).toBeGreaterThan(0);
@@ -237,7 +243,7 @@ test('a leader that is killed is followed by one of its followers, and the other
       if (text.endsWith('w9 ')) heard += 1;
     }),
   );
-  await vi.waitFor(() => expect(heard).toBeGreaterThanOrEqual(3), 5000);
+  await eventually(() => expect(heard).toBeGreaterThanOrEqual(3), 5000);
   doomed.child.kill('SIGKILL');
   expect(await leading).toBe('dead');
   expect((await Promise.all(following)).map(({ text }) => text)).toEqual([TEXT, TEXT, TEXT]);
@@ -249,7 +255,7 @@ test('a request that nobody follows ends with its client', async () => {
   up.answer = answerText(TEXT, { pauseMs: 100 });
   const leaves = new AbortController();
   await stream(gateway?.url ?? '', leaves.signal, (text) => text !== '' && leaves.abort()).catch(() => undefined);
-  await vi.waitFor(() => expect(up.abandoned).toBe(1));
+  await eventually(() => expect(up.abandoned).toBe(1));
 });
 
 describe('a cache that fails', () => {
@@ -270,15 +276,15 @@ describe('a cache that fails', () => {
         await sleep(10);
       }
     });
-    const answersFromCache = () => vi.waitFor(() => expect(outcomes.slice(-5)).toContain('hit'), 10_000);
+    const answersFromCache = () => eventually(() => expect(outcomes.slice(-5)).toContain('hit'), 10_000);
     await answersFromCache();
     await server.close();
     const before = outcomes.length;
-    await vi.waitFor(() => expect(outcomes.length).toBeGreaterThan(before + 50), 20_000);
+    await eventually(() => expect(outcomes.length).toBeGreaterThan(before + 50), 20_000);
     server = await startValkeyServer({ port: server.port });
     outcomes.push('back');
     const back = outcomes.length;
-    await vi.waitFor(() => expect(outcomes.slice(back + 50)).toContain('hit'), 20_000);
+    await eventually(() => expect(outcomes.slice(back + 50)).toContain('hit'), 20_000);
     isOver = true;
     await Promise.all(workers);
     await server.close();

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { createCache } from '../../../lambda/cache/index.ts';
 import { loadConfig } from '../../../lambda/contract/config.ts';
 import type { ServingConfig } from '../../../lib/private/serving-config.ts';
@@ -6,6 +6,7 @@ import { startValkeyServer, type ValkeyServer } from '../../../local/valkey/serv
 import { ask } from '../../faults/drive.ts';
 import { model, openAiBackend, servingConfig } from '../support/serving.ts';
 import { answerStatus, answerText, Upstream } from '../support/upstream.ts';
+import { eventually } from './eventually.ts';
 import { type CacheGateway, cacheConfig, POLICY, startCacheGateway } from './gateway.ts';
 
 let valkey: ValkeyServer;
@@ -34,7 +35,7 @@ test('a process that starts in an outage has its breakers open from what another
   // Three failures in a row open it.
   for (let n = 0; n < 3; n++) expect(await ask(first, n % 2 === 0)).toMatchObject({ text: 'fine', backend: 'good' });
   expect(dead.requests).toHaveLength(3);
-  await vi.waitFor(async () => expect((await first.cache.breakers.read(['first'])).size).toBe(1));
+  await eventually(async () => expect((await first.cache.breakers.read(['first'])).size).toBe(1));
   const second = await start(config);
   expect(await ask(second, true)).toMatchObject({ text: 'fine', backend: 'good' });
   expect(await ask(second, false)).toMatchObject({ text: 'fine', backend: 'good' });
@@ -68,7 +69,7 @@ test('values are shared by the processes of a deployment, until their time is ov
   await one.values.set('prefix', 'cookie', 300);
   expect(await same.values.get('prefix')).toBe('cookie');
   expect(await other.values.get('prefix')).toBeUndefined();
-  await vi.waitFor(async () => expect(await same.values.get('prefix')).toBeUndefined(), 3000);
+  await eventually(async () => expect(await same.values.get('prefix')).toBeUndefined(), 3000);
   for (const cache of [one, same, other]) cache.close();
 });
 
