@@ -231,6 +231,9 @@ export class ModelFleet extends Construct implements IConnectable {
   /** Seconds. @internal */
   public readonly _stickySeconds: number;
 
+  /** At any time. @internal */
+  public readonly _maxTasks: number;
+
   constructor(scope: Construct, id: string, props: ModelFleetProps) {
     super(scope, id);
     this.fleetName = props.fleetName ?? id.toLowerCase();
@@ -270,6 +273,7 @@ export class ModelFleet extends Construct implements IConnectable {
     this._engine = engine;
     const { stopTimeout, deregistrationDelay } = drainOrder(engine, props);
     const limits = fleetLimits(props.scaling ?? {}, engine.metrics !== undefined);
+    this._maxTasks = mostTasks(limits);
     const facts = props.capacity._facts();
     const [perInstance = 1] = tasksPerInstance(facts, engine.gpus);
     this._instance = { hourlyUsd: facts.hourlyUsd, gpus: facts.instances[0]?.gpus ?? engine.gpus, tasks: perInstance };
