@@ -1,5 +1,6 @@
-import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import { Annotations, CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import { InstanceType, type IVpc } from 'aws-cdk-lib/aws-ec2';
+import type { ContainerImage } from 'aws-cdk-lib/aws-ecs';
 import { Construct } from 'constructs';
 import { CostAlarms } from './cost/cost-alarms';
 import type { FleetScaling } from './fleet/fleet-scaling';
@@ -16,7 +17,7 @@ import { LlmServing } from './llm-serving';
 import { Backend } from './model/backend';
 import { Model, type ModelProps } from './model/model';
 import { ServingDashboard } from './observability/serving-dashboard';
-import { needsInternet } from './private/fleet/needs-internet';
+import { isIsolated, needsInternet } from './private/fleet/needs-internet';
 import { defaultApiName } from './private/names';
 
 /** Where answers come from. */
@@ -58,6 +59,13 @@ export interface StackFleetProps {
    * @default - up to 2; none at idle times in `hybrid`, at least 1 in `self-hosted`
    */
   readonly scaling?: FleetScaling;
+
+  /**
+   * The image of the CloudWatch agent that reads the engine's metrics, for a VPC without a way to the internet.
+   *
+   * @default - a pinned version from Amazon ECR Public
+   */
+  readonly agentImage?: ContainerImage;
 
   /**
    * Names the fleet in metrics, logs and as a backend.
@@ -119,9 +127,9 @@ export interface LlmServingStackProps extends StackProps, GatewayOptions {
   readonly vpc?: IVpc;
 
   /**
-   * NAT gateways of a new VPC. Backends outside AWS need one.
+   * NAT gateways of a new VPC.
    *
-   * @default - 1 when the fleet fetches images or weights from outside AWS, else 0
+   * @default - 1 when the fleet fetches images or weights from outside AWS or one of `models` has a backend there, else 0
    */
   readonly natGateways?: number;
 
@@ -217,7 +225,19 @@ export class LlmServingStack extends Stack {
     const id = childId('models', this.models.node.children.length, props.modelName, this.models);
     const model = new Model(this.models, id, props);
     this.serving.addModel(model);
+    this.warnOfIsolation(model);
     return model;
+  }
+
+  private warnOfIsolation({ modelName, backends }: Model): void {
+    if (this.fleet === undefined || !isIsolated(this.fleet.vpc)) return;
+    for (const { backendId, _internet } of backends) {
+      if (_internet === undefined) continue;
+      Annotations.of(this).addWarningV2(
+        `cdk-llm-serving:backendNeedsInternet-${backendId}`,
+        `backend "${backendId}" of model "${modelName}" calls ${_internet}, but the VPC has no way to the internet: pass natGateways: 1, or a VPC that has one`,
+      );
+    }
   }
 
   private addOutputs(consumers: ReadonlyMap<string, string>): void {
@@ -272,8 +292,12 @@ function createStackFleet(stack: Stack, preset: ServingPreset, props: LlmServing
     engine:
       given.engine ?? ServingEngine.vllm({ contextLength: 16384, toolCallParser: 'hermes', reasoningParser: 'qwen3' }),
     weights: given.weights ?? ModelWeights.huggingFace('Qwen/Qwen3-8B'),
+    agentImage: given.agentImage,
   };
-  const natGateways = props.natGateways ?? (needsInternet(model) ? 1 : 0);
+  const outside = (props.models ?? []).some(({ backends }) =>
+    backends.some(({ _internet }) => _internet !== undefined),
+  );
+  const natGateways = props.natGateways ?? (needsInternet(model) || outside ? 1 : 0);
   return new ModelFleet(stack, 'Fleet', {
     ...model,
     fleetName: given.fleetName ?? 'main',

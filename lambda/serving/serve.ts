@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import type { SharedHints } from '../backends/openai-compatible/fleet.ts';
 import { createRegistry } from '../backends/registry.ts';
 import type { Cache } from '../cache/contract.ts';
 import type { ServingConfig } from '../contract/config.ts';
@@ -25,6 +26,8 @@ export interface ServingDeps {
   readonly sharedBreakers?: SharedBreakers;
   /** Where usage is kept. @default - what the configuration says */
   readonly ledger?: LedgerRoom;
+  /** Where processes tell each other which task of a fleet has which prefix. Without it, or the cache, each finds out for itself. */
+  readonly sharedHints?: SharedHints;
 }
 
 const ROUTES: readonly Route[] = [
@@ -50,7 +53,7 @@ const ROUTES: readonly Route[] = [
  * call, and what is shared (configuration, backends' connections) belongs to none.
  */
 export function createServing(config: ServingConfig, deps: ServingDeps): StreamingHandler {
-  const registry = createRegistry();
+  const registry = createRegistry(deps.sharedHints ?? deps.cache?.values);
   const health = new Health(deps.sharedBreakers ?? deps.cache?.breakers);
   const router = new Router(ROUTES);
   const ledgerRoom = deps.ledger === undefined ? ledgerOf(config) : Promise.resolve(deps.ledger);

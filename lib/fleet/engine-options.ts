@@ -37,6 +37,14 @@ export interface EngineOptions {
    * @default - those that the fleet sets
    */
   readonly environment?: { [name: string]: string };
+
+  /**
+   * The user that the engine runs as: `2000`, `2000:0` or a name that the image knows. It must be able to write its home
+   * folder; the cache of weights on EC2 instances can be written by the group 0.
+   *
+   * @default - `2000:0` for vLLM's own image on EC2 instances; the image's, which is root for all others
+   */
+  readonly user?: string;
 }
 
 /** Where the KV cache goes when the GPU's memory is full. */
@@ -315,6 +323,13 @@ export interface OpenAiCompatibleEngineOptions {
    * @default - it has none: the security groups alone keep others out
    */
   readonly apiKeyVariable?: string;
+
+  /**
+   * The user that it runs as, as in `EngineOptions`.
+   *
+   * @default - the image's
+   */
+  readonly user?: string;
 
   /**
    * How long it lets requests finish once it is told to stop.

@@ -28,7 +28,7 @@ import { createService } from '../private/fleet/fleet-service';
 import { CACHE_FOLDER, createTask } from '../private/fleet/fleet-task';
 import { fitProblem } from '../private/fleet/memory-fit';
 import { acknowledgeKey } from '../private/fleet/nag-reasons';
-import { internetNeed } from '../private/fleet/needs-internet';
+import { internetNeed, isIsolated } from '../private/fleet/needs-internet';
 import { addPolicies } from '../private/fleet/scaling-policies';
 import { defaultApiName, metricsNamespace } from '../private/names';
 import { requireDuration, requireInteger } from '../private/validation';
@@ -239,6 +239,9 @@ export class ModelFleet extends Construct implements IConnectable {
   /** Seconds. @internal */
   public readonly _stickySeconds: number;
 
+  /** At any time. @internal */
+  public readonly _maxTasks: number;
+
   constructor(scope: Construct, id: string, props: ModelFleetProps) {
     super(scope, id);
     this.fleetName = props.fleetName ?? id.toLowerCase();
@@ -278,6 +281,7 @@ export class ModelFleet extends Construct implements IConnectable {
     this._engine = engine;
     const { stopTimeout, deregistrationDelay } = drainOrder(engine, props);
     const limits = fleetLimits(props.scaling ?? {}, engine.metrics !== undefined);
+    this._maxTasks = mostTasks(limits);
     const facts = props.capacity._facts();
     const [perInstance = 1] = tasksPerInstance(facts, engine.gpus);
     this._instance = { hourlyUsd: facts.hourlyUsd, gpus: facts.instances[0]?.gpus ?? engine.gpus, tasks: perInstance };
@@ -448,8 +452,7 @@ export class ModelFleet extends Construct implements IConnectable {
 
   private warn(fit: string | undefined, needed: string | undefined): void {
     if (fit !== undefined) Annotations.of(this).addWarningV2('cdk-llm-serving:fleetDoesNotFit', fit);
-    const isolated = this.vpc.privateSubnets.length === 0 && this.vpc.isolatedSubnets.length > 0;
-    if (needed !== undefined && isolated) {
+    if (needed !== undefined && isIsolated(this.vpc)) {
       Annotations.of(this).addWarningV2(
         'cdk-llm-serving:fleetNeedsInternet',
         `fleet "${this.fleetName}" fetches ${needed}, but its VPC has no way to the internet: add a NAT gateway, or use weights in a bucket and images in Amazon ECR`,

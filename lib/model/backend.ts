@@ -23,6 +23,9 @@ export interface IBackend {
   /** What its tokens cost. */
   readonly price: TokenPrice;
 
+  /** What it calls that no VPC endpoint leads to; undefined when nothing is. @internal */
+  readonly _internet?: string;
+
   /** @internal */
   _bind(context: BackendContext): BackendBinding;
 }

@@ -369,6 +369,8 @@ export interface FleetConfig {
   readonly priority?: 'lower-first' | 'higher-first';
   /** Seconds for which the load balancer's cookie keeps a conversation on a task. */
   readonly stickySeconds: number;
+  /** The most tasks that there may be; a task's share of the load is taken over these. 1 when absent. */
+  readonly maxTasks?: number;
   /** What a client is told to wait when there is no task at all: a start takes minutes. */
   readonly retryAfterMs: number;
 }

@@ -14,14 +14,16 @@ export interface BannerFacts {
   readonly realAws: boolean;
 }
 
-function fleetLines(fleets: readonly Fleet[], speed: number): string {
+function fleetLines(fleets: readonly Fleet[], model: string, speed: number): string {
   const lines = fleets.map(({ name, service, scaling, url }) => {
+    const { kind } = service.definition.task.engine;
+    const engine = kind === 'other' ? 'an engine' : kind;
     const size = scaling === undefined ? `${service.desired}` : `${scaling.limits.min} to ${scaling.limits.max}`;
     const now = service.desired === 0 ? 'asleep, a request wakes it' : `${service.desired} starting`;
-    return `  ${name}: ${size} tasks, ${now}; load balancer at ${url ?? 'none'}`;
+    return `  ${name}: ${size} tasks of ${engine}, ${now}; load balancer at ${url ?? 'none'}`;
   });
   const pace = speed === 1 ? '' : `; ${speed} seconds pass for them in one (--speed 1: as on AWS)`;
-  return [`Fleets of simulated vLLM engines${pace}:`, ...lines].join('\n');
+  return [`Fleets, whose engines are simulated over ${model}${pace}:`, ...lines].join('\n');
 }
 
 /** What is printed when the API is ready. */
@@ -33,7 +35,7 @@ export function banner({ run, model, modelName, endpointFile, realAws, speed }: 
       .map(([name, value]) => `API key of ${name}: ${value}`)
       .join('\n'),
     realAws ? 'Bedrock and the other services are the real ones: they cost money.' : `Bedrock: ${model}`,
-    ...(run.fleets.length > 0 ? [fleetLines(run.fleets, speed)] : []),
+    ...(run.fleets.length > 0 ? [fleetLines(run.fleets, model, speed)] : []),
     `  curl ${url}/chat/completions \\
     -H 'Authorization: Bearer ${apiKey}' -H 'Content-Type: application/json' \\
     -d '{"model":"${modelName}","messages":[{"role":"user","content":"Hello"}]}'`,

@@ -77,6 +77,12 @@ export class Task {
     return service.targets.every(({ groupArn }) => this.#group(groupArn)?.target(this.id)?.state === 'healthy');
   }
 
+  /** Requests that load balancers have on it. */
+  get outstanding(): number {
+    const targets = this.#options.service.targets.map(({ groupArn }) => this.#group(groupArn)?.target(this.id));
+    return targets.reduce((sum, target) => sum + (target?.outstanding ?? 0), 0);
+  }
+
   get unhealthy(): boolean {
     const { service } = this.#options;
     return service.targets.some(({ groupArn }) => this.#group(groupArn)?.target(this.id)?.state === 'unhealthy');

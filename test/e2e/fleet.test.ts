@@ -108,9 +108,13 @@ describe('a fleet of three tasks', () => {
       outcome(await ask('three', `Story number ${i}`, true), true),
     );
     const { service } = fleet('Trio');
-    const [victim] = service.tasks;
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
-    victim?.kill();
+    // One that is in the middle of many of them.
+    const victim = await vi.waitFor(() => {
+      const busiest = service.tasks.find(({ outstanding }) => outstanding >= 20);
+      if (busiest === undefined) throw new Error('no task has 20 streams yet');
+      return busiest;
+    }, patience);
+    victim.kill();
     const after = await Promise.all(
       Array.from({ length: 20 }, async (_, i) => outcome(await ask('three', `Another one, ${i}`, true), true)),
     );

@@ -1,16 +1,24 @@
-import { App } from 'aws-cdk-lib';
-import { Match, Template } from 'aws-cdk-lib/assertions';
+import { App, Stack } from 'aws-cdk-lib';
+import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
+import { InstanceType } from 'aws-cdk-lib/aws-ec2';
+import { Repository } from 'aws-cdk-lib/aws-ecr';
+import { ContainerImage } from 'aws-cdk-lib/aws-ecs';
+import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { describe, expect, test } from 'vitest';
 import {
   Backend,
+  GpuCapacity,
+  type IBackend,
   LlmServing,
   LlmServingStack,
   type LlmServingStackProps,
   Model,
   ModelWeights,
+  ServingEngine,
   ServingPreset,
   Tier,
+  TokenPrice,
 } from '../../lib';
 import { anyModel, newStack, read } from './fixture.ts';
 
@@ -198,6 +206,51 @@ describe('LlmServingStack', () => {
     const model = stack.addModel({ modelName: 'gpt', backends: [Backend.openAi('gpt-4.1-mini', { apiKey })] });
     expect(model.node.path).toBe('Llm/Models/gpt');
     expect(read(stack, stack.serving.gateway).config.models.map(({ name }) => name)).toEqual(['gpt']);
+  });
+
+  describe('with a fleet that fetches nothing from outside AWS', () => {
+    const own = (name: string) =>
+      ContainerImage.fromEcrRepository(Repository.fromRepositoryName(new Stack(), 'Repository', name));
+    const apart = (models: LlmServingStackProps['models'] = []) => {
+      const stack = new LlmServingStack(new App(), 'Llm', {
+        preset: ServingPreset.SELF_HOSTED,
+        models,
+        fleet: {
+          engine: ServingEngine.vllm({ image: own('vllm') }),
+          agentImage: own('agent'),
+          weights: ModelWeights.s3(Bucket.fromBucketName(new Stack(), 'B', 'weights'), 'mine', {
+            size: { parametersBillions: 8 },
+          }),
+          capacity: GpuCapacity.ec2({ instanceTypes: [new InstanceType('g6e.xlarge')] }),
+        },
+      });
+      const natGateways = () => Object.keys(Template.fromStack(stack).findResources('AWS::EC2::NatGateway')).length;
+      return { stack, natGateways };
+    };
+    const options = { apiKey: Secret.fromSecretNameV2(new Stack(), 'Key', 'k'), price: TokenPrice.free() };
+    const outside: ReadonlyArray<readonly [string, IBackend]> = [
+      ['OpenAI', Backend.openAi('gpt-4.1-mini', options)],
+      ['a public server', Backend.openAiCompatible('https://llm.example.com/v1', options)],
+      ["another region's Bedrock", Backend.bedrock('amazon.nova-lite-v1:0', { region: 'eu-west-1' })],
+    ];
+
+    test.each(outside)('has a NAT gateway for %s', (_, backend) => {
+      expect(apart([{ modelName: 'm', backends: [backend] }]).natGateways()).toBe(1);
+    });
+
+    test.each([
+      ['Bedrock', Backend.bedrock('amazon.nova-lite-v1:0')],
+      ['a server in the VPC', Backend.openAiCompatible('https://llm.corp.internal/v1', { price: TokenPrice.free() })],
+      ['a fixed reply', Backend.staticReply('x')],
+    ])('has none for %s', (_, backend) => {
+      expect(apart([{ modelName: 'm', backends: [backend] }]).natGateways()).toBe(0);
+    });
+
+    test.each(outside)('warns when %s comes later', (_, backend) => {
+      const { stack } = apart();
+      stack.addModel({ modelName: 'late', backends: [backend] });
+      Annotations.fromStack(stack).hasWarning('*', Match.stringLikeRegexp('but the VPC has no way to the internet'));
+    });
   });
 
   test('reordering models, tiers and consumers replaces nothing', () => {

@@ -4,7 +4,7 @@ import type { Credentials } from '../../secrets/credentials.ts';
 import type { Backend, BackendCall, StreamedAnswer, WholeAnswer } from '../backend.ts';
 import { BackendError } from '../backend.ts';
 import { ATTRIBUTION_PARAMETERS, asksFor, asksForTier } from '../parameters.ts';
-import { createFleetSteering } from './fleet.ts';
+import { createFleetSteering, type SharedHints } from './fleet.ts';
 import { FrameStream } from './frames.ts';
 import { createHttpClient, type HttpResponse, readBody } from './http.ts';
 import { errorFromResponse } from './upstream-error.ts';
@@ -20,38 +20,47 @@ const ERROR_BODY_MS = 2000;
 export async function createOpenAiCompatibleBackend(
   config: BackendConfigOf<'openai-compatible'>,
   credentials: Credentials | undefined,
+  hints?: SharedHints,
 ): Promise<Backend> {
   const url = new URL(`${config.baseUrl}/chat/completions`);
   const http = await createHttpClient(url);
   const { id, deadlines } = config;
-  const fleet = config.fleet && createFleetSteering(config.fleet);
+  const fleet = config.fleet && createFleetSteering(config.fleet, hints);
 
   /** @param firstToken what is left of the time to the first token; a whole answer has none */
   async function send(call: BackendCall, firstToken?: Countdown, isRetry = false): Promise<HttpResponse> {
     const stream = firstToken !== undefined;
-    const response = await http.post({
-      backend: id,
-      url,
-      headers: {
-        'content-type': 'application/json',
-        accept: stream ? 'text/event-stream' : 'application/json',
-        'accept-encoding': 'identity',
-        'user-agent': 'cdk-llm-serving',
-        ...config.headers,
-        'x-request-id': call.requestId,
-        ...fleet?.headers(call),
-        ...(await credentials?.headers(call.signal)),
-      },
-      body: wireRequest(call.request, config, stream, fleet?.fields(call)),
-      connectMs: deadlines.connectMs,
-      // A whole answer's headers come when it is finished: only the request's own deadline holds.
-      headersMs: firstToken?.leftMs,
-      signal: call.signal,
-    });
+    const placement = await fleet?.place(call);
+    let response: HttpResponse;
+    try {
+      response = await http.post({
+        backend: id,
+        url,
+        headers: {
+          'content-type': 'application/json',
+          accept: stream ? 'text/event-stream' : 'application/json',
+          'accept-encoding': 'identity',
+          'user-agent': 'cdk-llm-serving',
+          ...config.headers,
+          'x-request-id': call.requestId,
+          ...placement?.headers,
+          ...(await credentials?.headers(call.signal)),
+        },
+        body: wireRequest(call.request, config, stream, fleet?.fields(call)),
+        connectMs: deadlines.connectMs,
+        // A whole answer's headers come when it is finished: only the request's own deadline holds.
+        headersMs: firstToken?.leftMs,
+        signal: call.signal,
+      });
+    } catch (error) {
+      placement?.failed(false);
+      throw error;
+    }
     if (response.status === 200) {
-      fleet?.note(call, response);
+      placement?.answered(response);
       return response;
     }
+    placement?.failed(response.status >= 502);
     const error = errorFromResponse(id, response.status, await errorBody(response, call.signal), response.headers);
     if (response.status === 401 && credentials !== undefined && !isRetry) {
       credentials.invalidate();

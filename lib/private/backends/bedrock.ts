@@ -11,6 +11,10 @@ import { type BedrockTarget, guardrailStatement, invokeStatements, targetOf } fr
 export class BedrockBackend implements IBackend {
   public readonly backendId: string;
   public readonly price: TokenPrice;
+
+  /** @internal */
+  public readonly _internet?: string;
+
   private readonly target: BedrockTarget;
 
   constructor(
@@ -21,6 +25,8 @@ export class BedrockBackend implements IBackend {
     if (options.region !== undefined && Token.isUnresolved(options.region)) {
       throw new Error("region must be known at synth, but it is a token: leave it out for the stack's own region");
     }
+    // A VPC endpoint leads to Bedrock of its own region.
+    if (options.region !== undefined) this._internet = `Bedrock in ${options.region}`;
     this.target = targetOf(modelId);
     const foundationModelId = options.foundationModelId ?? this.target.foundationModelId;
     if (foundationModelId === undefined && options.backendId === undefined) {

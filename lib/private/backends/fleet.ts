@@ -72,6 +72,7 @@ export class FleetBackend implements IBackend {
           cacheSalt: fields.cacheSalt,
           ...(fields.priority && { priority: fields.priority }),
           stickySeconds: fleet._stickySeconds,
+          maxTasks: fleet._maxTasks,
           retryAfterMs: RETRY_AFTER_MS,
         },
       },

@@ -141,9 +141,13 @@ class OpenAiCompatibleBackend implements IBackend {
   public readonly backendId: string;
   public readonly price: TokenPrice;
 
+  /** @internal */
+  public readonly _internet?: string;
+
   constructor(private readonly settings: Settings) {
     this.backendId = settings.id;
     this.price = settings.price;
+    this._internet = publicHost(settings.baseUrl);
     if (settings.apiKey === undefined) {
       for (const prop of ['apiKeyField', 'apiKeyHeader'] as const) {
         if (settings[prop] !== undefined) throw new Error(`${prop} needs apiKey: the secret that holds the key`);
@@ -189,6 +193,19 @@ class OpenAiCompatibleBackend implements IBackend {
     secret.grantRead(context.grantee);
     return { ...auth, secretArn: deploy.put('SECRET', secret.secretArn) };
   }
+}
+
+/** The host of a URL when it isn't one that is certainly reached inside a VPC; undefined for those and for tokens. */
+function publicHost(url: string): string | undefined {
+  if (Token.isUnresolved(url) || !URL.canParse(url)) return undefined;
+  const { hostname, protocol } = new URL(url);
+  const isPrivate =
+    // `allowHttp` is for servers of one's own VPC.
+    protocol === 'http:' ||
+    /^(localhost|127\.|10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|\[)/.test(hostname) ||
+    /\.(internal|local|amazonaws\.com)$/.test(hostname) ||
+    !hostname.includes('.');
+  return isPrivate ? undefined : hostname;
 }
 
 function keyAuth(secret: ISecret, jsonField: string | undefined): Auth {

@@ -120,6 +120,8 @@ function setUp(spot: boolean): string[] {
     'count=$(echo $disks | wc -w)',
     'if [ "$count" -gt 1 ]; then mdadm --create /dev/md0 --level=0 --raid-devices=$count $disks; disks=/dev/md0; fi',
     `if [ "$count" -gt 0 ]; then mkfs.xfs -f $disks && mount $disks ${CACHE_FOLDER}; fi`,
+    // Engines that don't run as root are in its group.
+    `chmod g+rwxs ${CACHE_FOLDER}`,
     // Images are large, and their tags are pinned.
     'echo ECS_IMAGE_PULL_BEHAVIOR=prefer-cached >> /etc/ecs/ecs.config',
     // Tasks that were told to stop are given their time.

@@ -53,6 +53,10 @@ export interface EngineBinding {
   readonly image: ContainerImage;
   /** The image is on the internet, not in a registry of the account. */
   readonly publicImage: boolean;
+  /** The user that the engine's option names. */
+  readonly user?: string;
+  /** A user of the image that isn't root, and writes to nothing but its home and what group 0 may write. */
+  readonly unprivilegedUser?: string;
   readonly entryPoint?: string[];
   readonly command: string[];
   readonly port: number;

@@ -95,6 +95,9 @@ function addEngine(scope: Construct, task: TaskDefinition, props: TaskProps, onE
     portMappings: [{ containerPort: engine.port }],
     stopTimeout: props.stopTimeout,
     linuxParameters,
+    // Only folders of an instance of ours are prepared for another user than root. The root file system isn't read-only:
+    // NVIDIA's container hook writes to it at the start (https://github.com/kserve/kserve/pull/5711).
+    user: engine.user ?? (onEc2 ? engine.unprivilegedUser : undefined),
     logging: LogDrivers.awsLogs({ logGroup: props.logGroup, streamPrefix: 'engine' }),
     ...(onEc2 && { dockerSecurityOptions: ['no-new-privileges'] }),
   });

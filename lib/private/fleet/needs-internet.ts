@@ -1,3 +1,4 @@
+import type { IVpc } from 'aws-cdk-lib/aws-ec2';
 import { AssetImage, type ContainerImage, EcrImage } from 'aws-cdk-lib/aws-ecs';
 import type { IModelWeights } from '../../fleet/model-weights';
 import type { IServingEngine } from '../../fleet/serving-engine';
@@ -18,6 +19,11 @@ export function internetNeed(
 
 function isPublic(image: ContainerImage | undefined): boolean {
   return !(image instanceof EcrImage || image instanceof AssetImage);
+}
+
+/** Whether tasks or functions in a VPC can't get out of it. */
+export function isIsolated(vpc: IVpc): boolean {
+  return vpc.privateSubnets.length === 0 && vpc.isolatedSubnets.length > 0;
 }
 
 /** The same before there is a fleet. */

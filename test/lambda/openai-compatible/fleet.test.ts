@@ -1,5 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { StickySessions } from '../../../lambda/backends/openai-compatible/sticky-sessions.ts';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { FleetConfig } from '../../../lib/private/serving-config.ts';
 import { deploy, HELLO, model, openAiBackend, servingConfig, staticBackend } from '../support/serving.ts';
 import { type Answerer, answerStatus, answerText, chunk, ROLE, sse, Upstream } from '../support/upstream.ts';
@@ -129,15 +128,125 @@ describe('a conversation', () => {
     expect(cookies()).toEqual([undefined, 'AWSALB=one; AWSALBCORS=one', 'AWSALB=two; AWSALBCORS=two', undefined]);
   });
 
-  test('is forgotten when many others came after it, or after its time', async () => {
-    const sessions = new StickySessions(50, 2);
-    sessions.keep('a', '1');
-    sessions.keep('b', '2');
-    sessions.keep('a', '3');
-    sessions.keep('c', '4');
-    expect([sessions.get('a'), sessions.get('b'), sessions.get('c'), sessions.size]).toEqual(['3', undefined, '4', 2]);
-    await new Promise((resolve) => setTimeout(resolve, 80));
-    expect(sessions.get('a')).toBeUndefined();
+  test('begins anew when its task is full or gone', async () => {
+    up.answer = task('one');
+    const { chat } = serve();
+    const session = { headers: { 'x-session-id': 'abc' } };
+    await chat(turn('hi'), session);
+    up.answer = balancer(503);
+    await chat(turn('hi'), session);
+    up.answer = task('two');
+    await chat(turn('hi'), session);
+    expect(cookies()).toEqual([undefined, 'AWSALB=one; AWSALBCORS=one', undefined]);
+  });
+});
+
+describe('a long prompt', () => {
+  const SYSTEM = 'You are the assistant of a bank. '.repeat(100);
+  const withSystem = (text: string, fields: object = {}) => ({
+    model: 'chat',
+    messages: [
+      { role: 'system', content: SYSTEM },
+      { role: 'user', content: text },
+    ],
+    ...fields,
+  });
+  const cookies = () => up.requests.map(({ headers }) => headers.cookie);
+  const task =
+    (name: string): Answerer =>
+    (response, ...rest) => {
+      response.setHeader('set-cookie', [`AWSALB=${name}; Path=/`]);
+      return answerText('hello')(response, ...rest);
+    };
+
+  test('goes where its beginning is', async () => {
+    up.answer = task('one');
+    const { chat } = serve();
+    await chat(withSystem('What is my balance?'));
+    await chat(withSystem('Send ten euros to Bob.'));
+    await chat(withSystem('Something else', { messages: [{ role: 'user', content: 'x'.repeat(3_000) }] }));
+    expect(cookies()).toEqual([undefined, 'AWSALB=one', undefined]);
+  });
+
+  test('of another consumer goes anywhere: what it would find there is kept apart', async () => {
+    up.answer = task('one');
+    const { chat } = serve();
+    await chat(withSystem('Hello'));
+    await chat(withSystem('Hello'), { apiKeyId: 'key456' });
+    expect(cookies()).toEqual([undefined, undefined]);
+  });
+
+  test('with other tools begins otherwise', async () => {
+    up.answer = task('one');
+    const { chat } = serve();
+    await chat(withSystem('Hello'));
+    await chat(withSystem('Hello', { tools: [{ type: 'function', function: { name: 'pay' } }] }));
+    expect(cookies()).toEqual([undefined, undefined]);
+  });
+
+  test('or a short one is found by prompt_cache_key', async () => {
+    up.answer = task('one');
+    const { chat } = serve();
+    await chat({ ...HELLO, prompt_cache_key: 'k' });
+    await chat({ model: 'chat', messages: [{ role: 'user', content: 'Another one' }], prompt_cache_key: 'k' });
+    await chat({ ...HELLO, prompt_cache_key: 'l' });
+    expect(cookies()).toEqual([undefined, 'AWSALB=one', undefined]);
+  });
+
+  test('yields to the load balancer while its task has more than its share', async () => {
+    const held: Array<() => void> = [];
+    up.answer = (response, ...rest) => {
+      held.push(() => task('one')(response, ...rest));
+    };
+    const { chat } = serve({ maxTasks: 4 });
+    const first = chat(withSystem('0'));
+    await vi.waitFor(() => expect(held).toHaveLength(1));
+    held.shift()?.();
+    await first;
+    const many = Array.from({ length: 8 }, (_, i) => chat(withSystem(String(i + 1))));
+    await vi.waitFor(() => expect(held).toHaveLength(8));
+    for (const release of held) release();
+    await Promise.all(many);
+    // Eight in flight over four tasks: two on each.
+    expect(
+      cookies()
+        .slice(1)
+        .filter((cookie) => cookie !== undefined),
+    ).toHaveLength(2);
+  });
+
+  describe('with a memory that processes share', () => {
+    const memory = () => {
+      const values = new Map<string, string>();
+      return {
+        values,
+        get: async (key: string) => values.get(key),
+        set: async (key: string, value: string) => {
+          values.set(key, value);
+        },
+      };
+    };
+    const serveWith = (sharedHints: ReturnType<typeof memory>) =>
+      deploy(servingConfig([model([backend()])]), CONSUMERS, { sharedHints });
+
+    test('goes where another process has found its beginning', async () => {
+      up.answer = task('one');
+      const shared = memory();
+      await serveWith(shared).chat(withSystem('Hello'));
+      await serveWith(shared).chat(withSystem('Another'));
+      expect(cookies()).toEqual([undefined, 'AWSALB=one']);
+      expect([...shared.values.keys()].every((key) => key.startsWith('affinity:main:'))).toBe(true);
+      expect(JSON.stringify([...shared.values])).not.toContain('bank');
+    });
+
+    test('takes nothing out of it that is no cookie of a load balancer', async () => {
+      up.answer = task('one');
+      const shared = memory();
+      await serveWith(shared).chat(withSystem('Hello'));
+      for (const key of shared.values.keys()) shared.values.set(key, 'AWSALB=x; evil=1\r\nx-admin: 1');
+      await serveWith(shared).chat(withSystem('Another'));
+      expect(cookies()).toEqual([undefined, undefined]);
+    });
   });
 });
 

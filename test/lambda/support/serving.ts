@@ -1,6 +1,6 @@
 import { loadConfig } from '../../../lambda/contract/config.ts';
 import type { GatewayEvent } from '../../../lambda/serving/gateway.ts';
-import { createServing } from '../../../lambda/serving/serve.ts';
+import { createServing, type ServingDeps } from '../../../lambda/serving/serve.ts';
 import type { BackendConfig, ModelConfig, ServingConfig } from '../../../lib/private/serving-config.ts';
 import { type HttpAnswer, LambdaStream, parseAnswer, withPrelude } from './lambda-stream.ts';
 
@@ -130,7 +130,7 @@ export interface CallOptions extends EventOptions {
 }
 
 /** The handler of a deployment, with its log. */
-export function deploy(config: ServingConfig, env: Record<string, string> = {}) {
+export function deploy(config: ServingConfig, env: Record<string, string> = {}, deps: Partial<ServingDeps> = {}) {
   const log: Array<Record<string, never>> = [];
   const lines: string[] = [];
   const handler = createServing(loadConfig(JSON.stringify(config), env), {
@@ -139,6 +139,7 @@ export function deploy(config: ServingConfig, env: Record<string, string> = {}) 
       log.push(JSON.parse(line));
     },
     withPrelude,
+    ...deps,
   });
 
   async function call(method: string, path: string, options: CallOptions = {}): Promise<Exchange> {

@@ -114,6 +114,33 @@ describe('vLLM', () => {
   });
 });
 
+describe('an engine runs as', () => {
+  const managed = { capacity: GpuCapacity.managedInstances({ instanceTypes: [new InstanceType('g6e.xlarge')] }) };
+  const mine = ContainerImage.fromRegistry('example.com/mine:1');
+
+  test.each<[string, Parameters<typeof fleetTemplate>[0], string | undefined]>([
+    ['the user that vLLM has in its image', { engine: ServingEngine.vllm() }, '2000:0'],
+    ["another image's own", { engine: ServingEngine.vllm({ image: mine }) }, undefined],
+    ['the one that is named', { engine: ServingEngine.vllm({ image: mine, user: '1000' }) }, '1000'],
+    ['root where folders are made by ECS', { engine: ServingEngine.vllm(), ...managed }, undefined],
+    ['root where the image needs it', { engine: ServingEngine.tgi() }, undefined],
+    [
+      'the one of any container',
+      { engine: ServingEngine.openAiCompatible({ image: mine, port: 1, user: 'me' }) },
+      'me',
+    ],
+  ])('%s', (_, props, user) => {
+    expect(fleetTemplate(props).engine.User).toBe(user);
+  });
+
+  test('with a cache that its group may write', () => {
+    const { template } = fleetTemplate();
+    expect(JSON.stringify(template.findResources('AWS::EC2::LaunchTemplate'))).toMatch(
+      /mount \$disks \/var\/[\w/-]+; fi\\\\nchmod g\+rwxs |mount \$disks [^;]+; fi\\nchmod g\+rwxs /,
+    );
+  });
+});
+
 describe('SGLang', () => {
   test('runs with this command line, the key put in by the shell', () => {
     const { engine, container } = fleetTemplate({
@@ -275,6 +302,7 @@ test.each<[string, () => unknown, RegExp]>([
   ['answers in the log', () => ServingEngine.vllm({ args: ['--enable-log-outputs'] }), /answers would end in the log$/],
   ['a secret in plain text', () => ServingEngine.vllm({ environment: { HF_TOKEN: 'x' } }), /must not hold "HF_TOKEN"/],
   ['a variable of no name', () => ServingEngine.vllm({ environment: { 'a b': 'x' } }), /no name of a variable/],
+  ['a user with a space', () => ServingEngine.vllm({ user: 'a b' }), /^user must be a name or an id/],
   ['fp8 of no kind', () => ServingEngine.sglang({ kvCacheDtype: 'fp8' }), /^kvCacheDtype must be auto, fp8_e4m3 or/],
   ['prompts in the log', () => ServingEngine.sglang({ args: ['--log-requests'] }), /prompts would end in the log$/],
   [

@@ -43,6 +43,8 @@ export interface FleetStackOptions {
   readonly image?: string;
   readonly keyVariable?: string;
   readonly stopTimeout?: Duration;
+  /** Of the load balancer's cookie. @default - none */
+  readonly stickiness?: Duration;
   readonly minHealthyPercent?: number;
   readonly maxHealthyPercent?: number;
   /** Wakes on `Unserved`, sleeps after three minutes without `Demand`, and tracks 4 requests a task. */
@@ -138,6 +140,7 @@ export function fleetStack(options: FleetStackOptions = {}): Stack {
     targets: [service.loadBalancerTarget({ containerName: 'Engine', containerPort: 8000 })],
     loadBalancingAlgorithmType: TargetGroupLoadBalancingAlgorithmType.LEAST_OUTSTANDING_REQUESTS,
     deregistrationDelay: Duration.seconds(60),
+    ...(options.stickiness && { stickinessCookieDuration: options.stickiness }),
     healthCheck: { path: '/health', interval: Duration.seconds(10), timeout: Duration.seconds(5) },
   });
   if (options.scaling !== undefined) addScaling(stack, cluster, service, options.scaling);

@@ -7,6 +7,13 @@ export function requireCommon(options: EngineOptions): void {
   requireInteger('contextLength', options.contextLength, 1);
   requireInteger('tensorParallelSize', options.tensorParallelSize, 1, 16);
   requireEnvironment(options.environment);
+  requireUser(options.user);
+}
+
+export function requireUser(user: string | undefined): void {
+  if (user !== undefined && !/^[A-Za-z0-9_][\w.-]*(:[A-Za-z0-9_][\w.-]*)?$/.test(user)) {
+    throw new Error(`user must be a name or an id, with a group or without: "2000", "2000:0", got "${user}"`);
+  }
 }
 
 export function requireEnvironment(environment: { [name: string]: string } | undefined): void {

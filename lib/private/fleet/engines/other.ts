@@ -3,7 +3,7 @@ import type { OpenAiCompatibleEngineOptions } from '../../../fleet/engine-option
 import type { IServingEngine } from '../../../fleet/serving-engine';
 import { requireDuration, requireInteger } from '../../validation';
 import type { EngineBinding, EngineContext } from '../engine-binding';
-import { cacheVariables, imageOf, modelArgument, requireEnvironment } from './common';
+import { cacheVariables, imageOf, modelArgument, requireEnvironment, requireUser } from './common';
 
 /** A container that the user knows best. */
 export class OtherEngine implements IServingEngine {
@@ -18,6 +18,7 @@ export class OtherEngine implements IServingEngine {
     requireInteger('port', options.port, 1, 65535);
     requireInteger('gpus', options.gpus, 1, 16);
     requireEnvironment(options.environment);
+    requireUser(options.user);
     requirePath('healthPath', options.healthPath);
     requirePath('metrics.path', options.metrics?.path);
     this.shutdownSeconds =
@@ -36,6 +37,7 @@ export class OtherEngine implements IServingEngine {
       part.replaceAll('{model}', modelArgument(context)).replaceAll('{name}', context.servedName);
     return {
       ...imageOf(options.image, ''),
+      user: options.user,
       command: (options.command ?? []).map(filled),
       port: options.port,
       healthPath: options.healthPath ?? '/health',

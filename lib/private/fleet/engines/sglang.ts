@@ -61,6 +61,7 @@ export class SglangEngine implements IServingEngine {
       .list();
     return {
       ...imageOf(options.image, IMAGE),
+      user: options.user,
       // The key stays out of the template: the shell puts it behind the flags.
       entryPoint: ['/bin/sh', '-c', `exec "$@" --api-key "$${KEY}"`, 'sglang'],
       command: ['python3', '-m', 'sglang.launch_server', ...command],

@@ -43,6 +43,7 @@ export class TensorRtLlmEngine implements IServingEngine {
       .list();
     return {
       ...imageOf(options.image, IMAGE),
+      user: options.user,
       command: ['trtllm-serve', modelArgument(context), ...command],
       port: 8000,
       healthPath: '/health',

@@ -41,6 +41,7 @@ export class TgiEngine implements IServingEngine {
       .list();
     return {
       ...imageOf(options.image, IMAGE),
+      user: options.user,
       command,
       port: 80,
       healthPath: '/health',

@@ -115,6 +115,9 @@ export class VllmEngine implements IServingEngine {
       .list();
     return {
       ...imageOf(options.image, IMAGE),
+      user: options.user,
+      // Prepared in the image: https://docs.vllm.ai/en/stable/deployment/docker/#run-as-a-non-root-user
+      ...(options.image === undefined && { unprivilegedUser: '2000:0' }),
       command: [context.weights.type === 's3' ? context.weights.uri : modelArgument(context), ...command],
       port: 8000,
       healthPath: '/health',

@@ -9,44 +9,6 @@ export interface SessionKeys {
   readonly next: string;
 }
 
-/** Load balancers' cookies are about 150 bytes, keys 28: some 3 MB at most. */
-const MAX_SESSIONS = 10_000;
-
-/**
- * The load balancer's cookies of conversations, kept in the process: the task that answered last has the conversation's
- * beginning in its KV cache. Another process starts without them, which costs a prefill and nothing else.
- */
-export class StickySessions {
-  readonly #sessions = new Map<string, { cookie: string; expires: number }>();
-  readonly #ttlMs: number;
-  readonly #max: number;
-
-  constructor(ttlMs: number, max = MAX_SESSIONS) {
-    this.#ttlMs = ttlMs;
-    this.#max = max;
-  }
-
-  get(key: string | undefined): string | undefined {
-    const session = key === undefined ? undefined : this.#sessions.get(key);
-    return session === undefined || session.expires <= Date.now() ? undefined : session.cookie;
-  }
-
-  keep(key: string, cookie: string): void {
-    // A map keeps its keys in order of their insertion: the first one is the longest unused.
-    this.#sessions.delete(key);
-    this.#sessions.set(key, { cookie, expires: Date.now() + this.#ttlMs });
-    if (this.#sessions.size <= this.#max) return;
-    for (const oldest of this.#sessions.keys()) {
-      this.#sessions.delete(oldest);
-      break;
-    }
-  }
-
-  get size(): number {
-    return this.#sessions.size;
-  }
-}
-
 /** The client's own id of the session or, without one, the conversation itself; never one of another consumer. */
 export function sessionKeys({ request, attribution, session }: BackendCall): SessionKeys {
   const owner = attribution.consumer ?? '';
@@ -63,6 +25,12 @@ export function sessionKeys({ request, attribution, session }: BackendCall): Ses
   };
 }
 
+/** `prompt_cache_key`: requests of which the client says that they begin alike. */
+export function cacheKey({ request, attribution }: BackendCall): string | undefined {
+  const { prompt_cache_key: key } = request;
+  return typeof key === 'string' && key !== '' ? digest(attribution.consumer ?? '', 'cache-key', key) : undefined;
+}
+
 const digest = (...parts: readonly string[]): string =>
   createHash('sha256').update(parts.join('\0')).digest('base64').slice(0, 28);
 
@@ -73,3 +41,7 @@ export function stickyCookie(setCookie: readonly string[] | undefined): string |
     .filter((pair) => /^AWSALB(CORS|TG|TGCORS)?=[^\s]+$/.test(pair));
   return pairs.length === 0 ? undefined : pairs.join('; ');
 }
+
+/** What `stickyCookie` returns. */
+export const isStickyCookie = (cookie: string): boolean =>
+  cookie.split('; ').every((pair) => /^AWSALB(CORS|TG|TGCORS)?=[^\s;]+$/.test(pair));
