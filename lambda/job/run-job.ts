@@ -12,6 +12,8 @@ export type Outcome =
       readonly status: number;
       readonly error: ErrorBody;
       readonly retryAfterMs?: number;
+      /** What there was of the answer when it broke off, if another run can go on with it. */
+      readonly partial?: string;
       readonly spent: Spent;
     }
   /** The run's time was up. With a text another run can go on; without, it would begin again. */
@@ -164,7 +166,9 @@ async function settleRun(job: Job, run: string, outcome: Outcome | 'lost', runne
   if (waits && now + (retryAfterMs ?? 0) >= job.expiresAt) return finish(job, run, fail, runner);
   const delay = waits ? waitMs(retryAfterMs, runner.random()) : backoffMs(job.attempts, runner.random());
   if (now + delay >= job.expiresAt) return finish(job, run, fail, runner);
-  await again(job, run, now + delay, { counts: !waits, waitsFor: error.code ?? String(status), with: spent }, runner);
+  const partial = outcome.partial === undefined ? {} : await kept('partial', job, run, outcome.partial, runner);
+  const waitsFor = error.code ?? String(status);
+  await again(job, run, now + delay, { counts: !waits, waitsFor, with: { ...spent, ...partial } }, runner);
 }
 
 const TOO_LONG: ErrorBody = {

@@ -21,7 +21,7 @@ import { Deadline } from './deadline.ts';
 import { ApiError } from './errors.ts';
 import { toApiError } from './failure-answer.ts';
 import type { GatewayEvent, InvocationContext } from './gateway.ts';
-import { type Caller, identifyCaller, identifyPurpose, type Purpose } from './identify.ts';
+import { type Caller, type identifyCaller, identifyPurpose, type Purpose } from './identify.ts';
 import { type Bill, billsOf, total } from './metering.ts';
 import { parseChatRequest } from './parse.ts';
 import { route } from './route.ts';
@@ -33,6 +33,7 @@ export interface ChatScope {
   readonly config: ServingConfig;
   readonly registry: Registry;
   readonly health: Health;
+  readonly identify: typeof identifyCaller;
   readonly event: GatewayEvent;
   readonly context: InvocationContext;
   readonly client: ClientResponse;
@@ -61,7 +62,7 @@ interface AdmittedChat extends ChatScope {
  */
 export async function answerChat(scope: ChatScope): Promise<void> {
   const { config, event, record, client, context, health } = scope;
-  const caller = identifyCaller(event, config, scope.registered);
+  const caller = scope.identify(event, config, scope.registered);
   Object.assign(record, { consumer: caller.consumer, tier: caller.tier.name });
   const request = parseChatRequest(event, config.limits.maxRequestBytes);
   record.stream = request.stream === true;

@@ -7,6 +7,7 @@ import { answerChat } from './chat.ts';
 import { ClientResponse, type WithPrelude } from './client-response.ts';
 import { ApiError } from './errors.ts';
 import type { StreamingHandler } from './gateway.ts';
+import { identifyCaller } from './identify.ts';
 import { ledgerLine, ledgerOf, registeredConsumer, settleInLedger, usage } from './ledger-steps.ts';
 import { getModel, listModels } from './models.ts';
 import { commonHeaders, errorHeaders, requestIdOf } from './response-headers.ts';
@@ -18,6 +19,8 @@ export interface ServingDeps {
   log(line: string): void;
   /** `awslambda.HttpResponseStream.from` */
   readonly withPrelude: WithPrelude;
+  /** Whose a request is. @default - the consumer of the API key that API Gateway let in */
+  readonly identify?: typeof identifyCaller;
   /** Where processes tell each other which backends are down. Without it each finds out for itself. */
   readonly sharedBreakers?: SharedBreakers;
   /** Where usage is kept. @default - what the configuration says */
@@ -51,6 +54,7 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
   const health = new Health(deps.sharedBreakers);
   const router = new Router(ROUTES);
   const ledgerRoom = deps.ledger === undefined ? ledgerOf(config) : Promise.resolve(deps.ledger);
+  const identify = deps.identify ?? identifyCaller;
 
   return async (event, stream, context) => {
     const start = performance.now();
@@ -78,7 +82,7 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
         const { ledgerEvents } = record;
         const registered = await registeredConsumer(event, config, ledger, (told) => ledgerEvents.push(told));
         await answerChat({
-          ...{ config, registry, health, event, context, client, record, start, headers },
+          ...{ config, registry, health, identify, event, context, client, record, start, headers },
           ...{ registered, ledger },
         });
       } else {

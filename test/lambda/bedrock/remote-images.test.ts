@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createBedrockBackend } from '../../../lambda/backends/bedrock/index.ts';
-import { isPublicAddress } from '../../../lambda/backends/bedrock/public-address.ts';
+import { isPublicAddress } from '../../../lambda/net/public-address.ts';
 import { inlineRemoteImages, type RemoteImageOptions } from '../../../lambda/backends/bedrock/remote-images.ts';
 import { toConverse } from '../../../lambda/backends/bedrock/request.ts';
 import type { BackendConfig } from '../../../lib/private/serving-config.ts';
