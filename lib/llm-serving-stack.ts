@@ -12,6 +12,7 @@ import { Consumer } from './gateway/consumer';
 import { GatewayCompute } from './gateway/gateway-compute';
 import type { GatewayOptions } from './gateway/gateway-props';
 import { Tier, type TierProps } from './gateway/tier';
+import type { JobQueueOptions } from './jobs/job-queue';
 import { LlmServing } from './llm-serving';
 import { Backend } from './model/backend';
 import { Model, type ModelProps } from './model/model';
@@ -160,6 +161,13 @@ export interface LlmServingStackProps extends StackProps, GatewayOptions {
    * @default - none
    */
   readonly alarmEmails?: string[];
+
+  /**
+   * Takes jobs as well: requests that are answered later. `{}` for the defaults.
+   *
+   * @default - live requests only
+   */
+  readonly jobs?: JobQueueOptions;
 }
 
 /** CloudFormation allows 200 outputs of a stack, and each consumer takes two. */

@@ -222,6 +222,9 @@ export class ModelFleet extends Construct implements IConnectable {
   /** @internal */
   public readonly _engine: EngineBinding;
 
+  /** @internal */
+  public readonly _maxTasks: number;
+
   /** USD an hour of one task: its share of an instance. @internal */
   public readonly _taskHourlyUsd?: number;
 
@@ -270,6 +273,7 @@ export class ModelFleet extends Construct implements IConnectable {
     this._engine = engine;
     const { stopTimeout, deregistrationDelay } = drainOrder(engine, props);
     const limits = fleetLimits(props.scaling ?? {}, engine.metrics !== undefined);
+    this._maxTasks = mostTasks(limits);
     const facts = props.capacity._facts();
     const [perInstance = 1] = tasksPerInstance(facts, engine.gpus);
     this._instance = { hourlyUsd: facts.hourlyUsd, gpus: facts.instances[0]?.gpus ?? engine.gpus, tasks: perInstance };

@@ -13,6 +13,7 @@ import type { Model } from '../model/model';
 import { corsConfig } from '../private/cors';
 import { environmentProblem } from '../private/environment-size';
 import { requireFeatures } from '../private/features';
+import type { GatewayExtension } from '../private/gateway-extension';
 import { handlerFolder } from '../private/handler-assets';
 import { HandlerFunction } from '../private/handler-function';
 import { bindLedger, ledgerConfig, ledgerProblems } from '../private/ledger-binding';
@@ -68,6 +69,7 @@ export class Gateway extends Construct {
 
   private readonly registry: ModelRegistry;
   private readonly ownTiers: Tier[] = [];
+  private readonly extension: GatewayExtension;
 
   constructor(scope: Construct, id: string, props: GatewayProps = {}) {
     super(scope, id);
@@ -125,7 +127,7 @@ export class Gateway extends Construct {
       ...logs,
     }).function;
 
-    const { api, accessLogGroup } = createServingApi(this, {
+    const { api, accessLogGroup, addRoutes } = createServingApi(this, {
       apiName,
       stageName,
       target: invoked,
@@ -142,6 +144,14 @@ export class Gateway extends Construct {
     });
     this.api = api;
     this.accessLogGroup = accessLogGroup;
+    this.extension = {
+      functionProps: { tracing, ...logs },
+      network: compute._network(),
+      config: () => this.renderConfig(props, { limits, cors }),
+      consumers: Lazy.uncachedString({ produce: () => this.renderConsumers() }),
+      addRoutes,
+      addCaller: (caller) => this.registry.addCaller(caller),
+    };
     this.domain = this.addDomain(props);
     if (props.webAclArn !== undefined) {
       new CfnWebACLAssociation(this, 'WebAcl', {
@@ -235,6 +245,20 @@ export class Gateway extends Construct {
       );
     }
     return servingSum(this.metricsNamespace, 'CostUsd', { feature }, options);
+  }
+
+  /**
+   * For functions beside the gateway's own.
+   *
+   * @internal
+   */
+  public _extension(): GatewayExtension {
+    return this.extension;
+  }
+
+  /** @internal */
+  public _models(): Model[] {
+    return this.registry.all;
   }
 
   private addDomain(props: GatewayProps): DomainName | undefined {

@@ -1,0 +1,11 @@
+import type { KeyedRoute } from '../serving-api';
+
+/** What the function of the jobs' API answers; its own router has the same. */
+export const JOB_ROUTES: readonly KeyedRoute[] = [
+  { method: 'POST', path: '/v1/jobs' },
+  { method: 'GET', path: '/v1/jobs' },
+  { method: 'GET', path: '/v1/jobs/{id}' },
+  { method: 'DELETE', path: '/v1/jobs/{id}' },
+  { method: 'GET', path: '/v1/webhooks/secret' },
+  { method: 'POST', path: '/v1/webhooks/secret' },
+];
