@@ -14,8 +14,10 @@ import { realAwsVariables, serviceVariables } from './environment.ts';
 import { type Fleet, type FleetOptions, Fleets } from './fleets.ts';
 import { keyNames } from './key-names.ts';
 import { accountConcurrency } from './lambda/account.ts';
+import { EventSources } from './lambda/event-sources.ts';
 import { type ComputeOverride, variablesOf } from './lambda/from-stack.ts';
 import { Functions } from './lambda/functions.ts';
+import { startMessaging } from './messaging/index.ts';
 import type { TextModel } from './model/index.ts';
 import { readGivenValues } from './secrets/given-values.ts';
 import { SecretStore } from './secrets/secret-store.ts';
@@ -96,7 +98,14 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
     started.push(() => bedrock.close());
     const dynamoDb = await startDynamoDb(stacks);
     if (dynamoDb !== undefined) started.push(() => dynamoDb.close());
-    const urls = { secretsManager: secretsManager.url, bedrockRuntime: bedrock.url, dynamoDb: dynamoDb?.url };
+    const messaging = await startMessaging(stacks);
+    if (messaging !== undefined) started.push(() => messaging.close());
+    const urls = {
+      secretsManager: secretsManager.url,
+      bedrockRuntime: bedrock.url,
+      dynamoDb: dynamoDb?.url,
+      messaging: messaging?.url,
+    };
     const clock = new Clock(options.speed);
     const store = new MetricStore(clock);
     const log = options.log ?? (() => {});
@@ -113,10 +122,14 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
         putEmbeddedMetrics(store, line);
         log(label, line);
       },
-      localized: fleets.localized,
+      localized: (value) => fleets.localized(messaging?.localized(value) ?? value),
       ...(options.compute === undefined ? {} : { compute: options.compute }),
     });
     started.push(() => functions.close());
+    if (messaging !== undefined) {
+      const sources = new EventSources(stacks, messaging.sqs, functions, (line) => log('sqs', line));
+      started.push(() => sources.close());
+    }
     const definition = restApiOf(stack, (keyId) => apiKeyValue(seed, keyId));
     for (const method of definition.resources.flatMap((resource) => [...resource.methods.values()])) {
       // What can't be run is found now, not at the first request.
