@@ -14,7 +14,7 @@ export interface Expressions {
 export function expressionsOf(change: Change): Expressions {
   const words = new Words();
   // An update of an item that isn't there would make one.
-  const condition = `attribute_exists(${words.name('pk')}) AND (${words.condition(change.when)})`;
+  const condition = `attribute_exists(${words.name('pk')}) AND (${words.condition(flat(change.when))})`;
   const clauses = [
     clause('SET', change.set, (name, value) => `${words.name(name)} = ${words.value(value)}`),
     clause('ADD', change.add, (name, value) => `${words.name(name)} ${words.value(value)}`),
@@ -25,6 +25,15 @@ export function expressionsOf(change: Change): Expressions {
     ...(clauses.length === 0 ? {} : { UpdateExpression: clauses.join(' ') }),
     ...words.attributes,
   };
+}
+
+/** Without lists of one: DynamoDB refuses parentheses that are not needed. */
+function flat(condition: Condition): Condition {
+  if ('all' in condition)
+    return condition.all.length === 1 && condition.all[0] ? flat(condition.all[0]) : { all: condition.all.map(flat) };
+  if ('any' in condition)
+    return condition.any.length === 1 && condition.any[0] ? flat(condition.any[0]) : { any: condition.any.map(flat) };
+  return condition;
 }
 
 function clause(

@@ -1,7 +1,7 @@
 import { CachedValue } from '../../secrets/cached-value.ts';
 import { isTransient, readSecret } from '../../secrets/secrets-manager.ts';
 import type { ItemTable } from '../aws/table.ts';
-import { any, where } from '../change.ts';
+import { where } from '../change.ts';
 import { webhookSecret } from './sign.ts';
 
 /** After a rotation the old secret signs as well, for so long. */
@@ -44,7 +44,7 @@ export class WebhookSecrets {
     const key = keyOf(consumer);
     await this.#items.create(key, { version: 1, rotatedAt: 0 }, now);
     await this.#items.change(key, {
-      when: any(where('rotatedAt', '<=', now - OVERLAP_MS)),
+      when: where('rotatedAt', '<=', now - OVERLAP_MS),
       set: { rotatedAt: now },
       add: { version: 1 },
     });
