@@ -2,7 +2,9 @@ import type { JobsDeps } from './api/scope.ts';
 import { S3Blobs } from './aws/blobs.ts';
 import { SqsQueues } from './aws/queues.ts';
 import { DynamoJobs, ItemTable } from './aws/table.ts';
+import { lineEnded } from './batch/run-batch.ts';
 import { jobEnvironment, required } from './environment.ts';
+import type { Job } from './job.ts';
 import { WebhookSecrets } from './notice/secrets.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -11,15 +13,15 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function stores(env: Environment) {
   const { table, bucket, jobsQueueUrl, noticesQueueUrl, retentionMs } = jobEnvironment(env);
   const items = new ItemTable(table);
-  return {
+  const shared = {
     items,
     jobs: new DynamoJobs(items),
     queues: new SqsQueues({ jobs: jobsQueueUrl, notices: noticesQueueUrl }),
     blobs: new S3Blobs(bucket),
     retentionMs,
-    ended: async () => {},
     now: Date.now,
   };
+  return { ...shared, ended: (job: Job) => lineEnded(job, shared) };
 }
 
 /** Only the local run sets it: receivers on this machine, by http too. */

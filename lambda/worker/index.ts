@@ -5,9 +5,10 @@ import { ChangeMessageVisibilityCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { loadConfig, SERVING_CONFIG_FILE } from '../contract/config.ts';
 import { every, handleEach, type SqsEvent, type SqsRecord, type SqsResult } from '../job/aws/messages.ts';
 import { messageOf } from '../job/aws/queues.ts';
+import { runBatch } from '../job/batch/run-batch.ts';
 import { required } from '../job/environment.ts';
 import { stores } from '../job/from-environment.ts';
-import { runJob } from '../job/run-job.ts';
+import { RENEW_MS, runJob } from '../job/run-job.ts';
 import { Walk } from '../job/walk/ask.ts';
 import { createServing } from '../serving/serve.ts';
 import { stackOf } from '../serving/settle.ts';
@@ -24,7 +25,8 @@ const log = (line: string): boolean => process.stdout.write(`${line}\n`);
 const config = loadConfig(readFileSync(join(import.meta.dirname, SERVING_CONFIG_FILE), 'utf8'), process.env);
 const walk = new Walk(config);
 const serve = createServing(config, { log, withPrelude: walk.withPrelude, identify: walk.identify });
-const { jobs, queues, blobs, ended } = stores(process.env);
+const shared = stores(process.env);
+const { jobs, queues, blobs, ended } = shared;
 const queueUrl = required(process.env, 'LLM_JOBS_QUEUE_URL');
 const sqs = new SQSClient({ customUserAgent: 'cdk-llm-serving' });
 
@@ -49,6 +51,7 @@ export async function handler(event: SqsEvent, context: { getRemainingTimeInMill
       const alive = () => visible(record, VISIBILITY);
       await alive();
       if ('job' in message) await runJob(message.job, runner, alive);
+      else if ('batch' in message) await keptVisible(record, () => runBatch(message.batch, shared));
       else throw new Error('no message for a worker');
     },
     (record, error) => {
@@ -56,6 +59,16 @@ export async function handler(event: SqsEvent, context: { getRemainingTimeInMill
       visible(record, FAILED_VISIBILITY).catch(() => {});
     },
   );
+}
+
+/** A batch of many lines takes a while. */
+async function keptVisible(record: SqsRecord, work: () => Promise<void>): Promise<void> {
+  const stop = every(RENEW_MS, () => visible(record, VISIBILITY));
+  try {
+    await work();
+  } finally {
+    stop();
+  }
 }
 
 async function visible({ receiptHandle }: SqsRecord, seconds: number): Promise<void> {

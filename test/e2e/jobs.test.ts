@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import OpenAI, { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { createTextModel } from '../../local/model/index.ts';
 import { type LocalRun, startLocal } from '../../local/run.ts';
@@ -273,6 +274,163 @@ describe('a webhook', () => {
       const { id } = await submit(ask('Rotated', { webhook: { url: receiver.url } }), 'bob');
       await vi.waitFor(() => expect(receiver.of(id)[0]).toMatchObject({ verifiedWith: secret }), patience);
     }
+  });
+});
+
+describe('the OpenAI SDK', () => {
+  const client = () => new OpenAI({ baseURL: run.url, apiKey: run.keys.alice, maxRetries: 0 });
+  const line = (id: string, body: object) =>
+    JSON.stringify({ custom_id: id, method: 'POST', url: '/v1/chat/completions', body });
+  const upload = async (lines: readonly string[]) =>
+    client().files.create({
+      file: await toFile(Buffer.from(lines.join('\n')), 'requests.jsonl'),
+      purpose: 'batch',
+    });
+  const start = async (lines: readonly string[]) =>
+    client().batches.create({
+      input_file_id: (await upload(lines)).id,
+      endpoint: '/v1/chat/completions',
+      completion_window: '24h',
+      metadata: { night: 'run' },
+    });
+  const batchEnds = (id: string, status: string) =>
+    vi.waitFor(async () => {
+      const batch = await client().batches.retrieve(id);
+      expect(batch).toMatchObject({ status });
+      return batch;
+    }, patience);
+  const linesOf = async (id: string | null | undefined) =>
+    (await (await client().files.content(String(id))).text())
+      .trim()
+      .split('\n')
+      .map((text) => JSON.parse(text));
+
+  test('runs a batch: a file of requests in, files of results and errors out', async () => {
+    const batch = await start([
+      ...Array.from({ length: 12 }, (_, i) => line(`ok-${i}`, ask(`Grüß Gott ${i}`))),
+      line('bad', ask('status 400', { model: 'faulty' })),
+      line('unknown', ask('hello', { model: 'nobody' })),
+    ]);
+    expect(batch).toMatchObject({ object: 'batch', status: 'validating', completion_window: '24h' });
+    const done = await batchEnds(batch.id, 'completed');
+    expect(done.request_counts).toEqual({ total: 14, completed: 12, failed: 2 });
+    expect(done.metadata).toEqual({ night: 'run' });
+    const output = await linesOf(done.output_file_id);
+    expect(output.map(({ custom_id }) => custom_id)).toEqual(Array.from({ length: 12 }, (_, i) => `ok-${i}`));
+    for (const { response, error } of output) {
+      expect(error).toBeNull();
+      expect(response).toMatchObject({
+        status_code: 200,
+        body: { object: 'chat.completion', usage: { completion_tokens: 20 } },
+      });
+    }
+    const errors = await linesOf(done.error_file_id);
+    expect(errors).toMatchObject([
+      { custom_id: 'bad', response: { status_code: 400, body: { error: { message: 'as you asked: 400' } } } },
+      { custom_id: 'unknown', response: { body: { error: { code: 'model_not_found' } } } },
+    ]);
+    const found: string[] = [];
+    for await (const each of client().batches.list({ limit: 1 })) found.push(each.id);
+    expect(found).toContain(batch.id);
+  });
+
+  test('is told what is wrong with a file, line by line', async () => {
+    const batch = await start([line('a', ask('x')), 'no json', line('a', ask('y'))]);
+    const { errors } = await batchEnds(batch.id, 'failed');
+    expect(errors?.data).toMatchObject([
+      { code: 'invalid_json_line', line: 2 },
+      { code: 'duplicate_custom_id', line: 3 },
+    ]);
+  });
+
+  test('cancels a batch', async () => {
+    const slow = ask('Write a very long story', { max_completion_tokens: 4000 });
+    const batch = await start(Array.from({ length: 30 }, (_, i) => line(`slow-${i}`, slow)));
+    await batchEnds(batch.id, 'in_progress');
+    expect((await client().batches.cancel(batch.id)).status).toBe('cancelling');
+    const { request_counts } = await batchEnds(batch.id, 'cancelled');
+    expect(request_counts?.total).toBe(30);
+  });
+
+  test('keeps its files to itself, and deletes them', async () => {
+    const file = await upload([line('a', ask('x'))]);
+    expect(file).toMatchObject({ object: 'file', filename: 'requests.jsonl', purpose: 'batch' });
+    const bob = new OpenAI({ baseURL: run.url, apiKey: run.keys.bob, maxRetries: 0 });
+    await expect(bob.files.retrieve(file.id)).rejects.toBeInstanceOf(OpenAI.NotFoundError);
+    await expect(bob.files.content(file.id)).rejects.toBeInstanceOf(OpenAI.NotFoundError);
+    expect(await client().files.delete(file.id)).toMatchObject({ deleted: true });
+    await expect(client().files.retrieve(file.id)).rejects.toBeInstanceOf(OpenAI.NotFoundError);
+  });
+
+  const responseEnds = (id: string, status: string) =>
+    vi.waitFor(async () => {
+      const response = await client().responses.retrieve(id);
+      expect(response).toMatchObject({ status });
+      return response;
+    }, patience);
+
+  test('answers in the background', async () => {
+    const response = await client().responses.create({
+      model: 'chat',
+      background: true,
+      instructions: 'Be brief.',
+      input: [{ role: 'user', content: [{ type: 'input_text', text: 'Say hello' }] }],
+      max_output_tokens: 3000,
+      metadata: { a: 'b' },
+    });
+    expect(response).toMatchObject({
+      object: 'response',
+      status: 'queued',
+      background: true,
+      instructions: 'Be brief.',
+    });
+    const done = await responseEnds(response.id, 'completed');
+    expect(done.output_text).toMatch(/\S/);
+    expect(done.usage?.output_tokens).toBeGreaterThan(0);
+    expect(done).toMatchObject({ metadata: { a: 'b' }, error: null });
+    // It is a response, not a job.
+    expect((await call('GET', `/jobs/${response.id}`)).status).toBe(404);
+  });
+
+  test('calls a function in the background, and says when an answer was cut', async () => {
+    const tools: OpenAI.Responses.Tool[] = [
+      {
+        type: 'function',
+        name: 'look_up',
+        strict: true,
+        parameters: { type: 'object', properties: { q: { type: 'string' } } },
+      },
+    ];
+    const request = { model: 'chat', background: true, input: 'Look it up' } as const;
+    const called = await client().responses.create({
+      ...request,
+      tools,
+      tool_choice: 'required',
+      max_output_tokens: 500,
+    });
+    const cut = await client().responses.create({ ...request, max_output_tokens: 16 });
+    expect((await responseEnds(called.id, 'completed')).output).toMatchObject([
+      { type: 'function_call', name: 'look_up', arguments: expect.stringMatching(/^{/) },
+    ]);
+    expect(await responseEnds(cut.id, 'incomplete')).toMatchObject({
+      incomplete_details: { reason: 'max_output_tokens' },
+    });
+  });
+
+  test('cancels a background response', async () => {
+    const { id } = await client().responses.create({ model: 'chat', background: true, input: 'A very long story' });
+    expect((await client().responses.cancel(id)).status).toBe('cancelled');
+  });
+
+  test('is told which of its parameters have no counterpart', async () => {
+    const input = 'hello';
+    await expect(client().responses.create({ model: 'chat', input })).rejects.toMatchObject({
+      status: 400,
+      param: 'background',
+    });
+    await expect(
+      client().responses.create({ model: 'chat', input, background: true, previous_response_id: 'resp_1' }),
+    ).rejects.toMatchObject({ status: 400, param: 'previous_response_id' });
   });
 });
 

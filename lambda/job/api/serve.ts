@@ -6,7 +6,10 @@ import { identifyCaller } from '../../serving/identify.ts';
 import { commonHeaders, errorHeaders, requestIdOf } from '../../serving/response-headers.ts';
 import { MethodNotAllowed, Router } from '../../serving/router.ts';
 import { stackOf } from '../../serving/settle.ts';
+import { BATCH_ROUTES } from './batches.ts';
+import { FILE_ROUTES } from './files.ts';
 import { JOBS_ROUTES } from './jobs.ts';
+import { RESPONSE_ROUTES } from './responses.ts';
 import type { JobsDeps } from './scope.ts';
 import { WEBHOOK_SECRET_ROUTES } from './webhook-secret.ts';
 
@@ -15,7 +18,7 @@ export interface JobsApiDeps extends JobsDeps {
   readonly withPrelude: WithPrelude;
 }
 
-const ROUTES = [...JOBS_ROUTES, ...WEBHOOK_SECRET_ROUTES];
+const ROUTES = [...JOBS_ROUTES, ...WEBHOOK_SECRET_ROUTES, ...FILE_ROUTES, ...BATCH_ROUTES, ...RESPONSE_ROUTES];
 
 /** The handler of every route about jobs: a function of its own, so that chat completions start without any of it. */
 export function createJobsApi(config: ServingConfig, deps: JobsApiDeps): StreamingHandler {
