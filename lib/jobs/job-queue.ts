@@ -1,4 +1,4 @@
-import { Duration, Lazy, RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { Duration, Lazy, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import {
   type Alarm,
   ComparisonOperator,
@@ -13,7 +13,7 @@ import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { Code, type Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
-import type { Bucket } from 'aws-cdk-lib/aws-s3';
+import type { Bucket, CfnBucket } from 'aws-cdk-lib/aws-s3';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
@@ -35,6 +35,17 @@ import { createBucket, createQueues, createTable } from '../private/jobs/stores'
 import { ServingCode } from '../private/serving-code';
 import { CONSUMERS_ENV } from '../private/serving-config';
 import { requireDuration, requireInteger, requireKnown } from '../private/validation';
+
+/** What DynamoDB, S3, SQS and Secrets Manager need of whoever uses them under a customer's key. */
+const KEY_ACTIONS = [
+  'kms:Decrypt',
+  'kms:DescribeKey',
+  'kms:Encrypt',
+  'kms:GenerateDataKey',
+  'kms:GenerateDataKeyWithoutPlaintext',
+  'kms:ReEncryptFrom',
+  'kms:ReEncryptTo',
+];
 
 /** Options of a queue of jobs. */
 export interface JobQueueOptions {
@@ -297,8 +308,7 @@ export class JobQueue extends Construct {
     addEnvironment(fn, { ...environment, [CONSUMERS_ENV]: extension.consumers });
     fn.addEnvironment(WEBHOOK_SECRET_ARN_ENV, this.webhookSecret.secretArn);
     this.grantStores(fn, props);
-    this.queue.grantSendMessages(fn);
-    this.noticeQueue.grantSendMessages(fn);
+    grantSend(fn, this.queue, this.noticeQueue);
     this.webhookSecret.grantRead(fn);
     extension.addRoutes(fn, JOB_ROUTES);
     return fn;
@@ -317,8 +327,7 @@ export class JobQueue extends Construct {
     addEnvironment(fn, environment);
     extension.addCaller({ fn, ...(extension.network.vpc && { connections: fn.connections }) });
     this.grantStores(fn, props);
-    this.queue.grantSendMessages(fn);
-    this.noticeQueue.grantSendMessages(fn);
+    grantSend(fn, this.queue, this.noticeQueue);
     return fn;
   }
 
@@ -335,8 +344,7 @@ export class JobQueue extends Construct {
     fn.addEnvironment(WEBHOOK_SECRET_ARN_ENV, this.webhookSecret.secretArn);
     fn.addEnvironment(NOTICES_DEAD_LETTER_URL_ENV, this.noticeDeadLetterQueue.queueUrl);
     this.grantStores(fn, props);
-    this.noticeQueue.grantSendMessages(fn);
-    this.noticeDeadLetterQueue.grantSendMessages(fn);
+    grantSend(fn, this.noticeQueue, this.noticeDeadLetterQueue);
     this.webhookSecret.grantRead(fn);
     return fn;
   }
@@ -353,11 +361,11 @@ export class JobQueue extends Construct {
     fn.addToRolePolicy(
       new PolicyStatement({ actions: ['s3:GetObject', 's3:PutObject'], resources: [this.bucket.arnForObjects('*')] }),
     );
-    props.encryptionKey?.grantEncryptDecrypt(fn);
+    props.encryptionKey?.grant(fn, ...KEY_ACTIONS);
     const { role } = fn;
     if (role === undefined) return;
     Validations.of(role).acknowledge({
-      id: 'AwsSolutions-IAM5',
+      id: `AwsSolutions-IAM5[Resource::<${Stack.of(this).getLogicalId(this.bucket.node.defaultChild as CfnBucket)}.Arn>/*]`,
       reason: "The objects of the queue's own bucket, whose names are those of jobs.",
     });
   }
@@ -365,6 +373,12 @@ export class JobQueue extends Construct {
 
 function addEnvironment(fn: LambdaFunction, environment: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(environment)) fn.addEnvironment(name, value);
+}
+
+/** Not by `grantSendMessages`, which lets them look at the queues as well. */
+function grantSend(fn: LambdaFunction, ...queues: readonly Queue[]): void {
+  const resources = queues.map(({ queueArn }) => queueArn);
+  fn.addToRolePolicy(new PolicyStatement({ actions: ['sqs:SendMessage'], resources }));
 }
 
 function createSecret(scope: Construct, encryptionKey: IKey | undefined): Secret {

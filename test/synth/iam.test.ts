@@ -13,6 +13,7 @@ function everything(): App {
   const stack = new Stack(app, 'Everything');
   new LlmServing(stack, 'Serving', {
     compute: GatewayCompute.lambda({ vpc: new Vpc(stack, 'Vpc') }),
+    jobs: {},
     models: [
       new Model(stack, 'Chat', {
         backends: [
@@ -28,6 +29,11 @@ function everything(): App {
 /** What a role may hold although no line of the handler's code calls it. */
 const NOT_CALLED: Readonly<Record<string, string>> = {
   'secretsmanager:DescribeSecret': "the CDK's grantRead adds it: names and dates of a secret that may be read anyway",
+  'sqs:ReceiveMessage': 'Lambda polls the queue',
+  'sqs:DeleteMessage': 'Lambda polls the queue',
+  'sqs:GetQueueAttributes': 'Lambda polls the queue',
+  'sqs:GetQueueUrl': 'Lambda polls the queue',
+  'sqs:ChangeMessageVisibility': 'Lambda polls the queue',
   'logs:CreateLogStream': "Lambda writes the function's log",
   'logs:PutLogEvents': "Lambda writes the function's log",
   'xray:PutTraceSegments': 'Lambda sends its traces',
