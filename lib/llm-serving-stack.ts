@@ -233,6 +233,15 @@ export class LlmServingStack extends Stack {
       value: this.serving.url,
       description: 'base_url of the OpenAI SDKs',
     });
+    const { jobs } = this.serving;
+    if (jobs !== undefined) {
+      new CfnOutput(this, 'JobsEnvironment', {
+        value: Object.entries(jobs._environment)
+          .map(([name, value]) => `${name}=${value}`)
+          .join(' '),
+        description: 'Environment of `llm-serving jobs`',
+      });
+    }
     const suffixes = new Map<string, string>();
     for (const [name, keyId] of [...consumers].slice(0, MAX_CONSUMERS_WITH_OUTPUTS)) {
       // The first one's outputs have names that scripts can rely on.

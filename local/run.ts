@@ -17,7 +17,7 @@ import { accountConcurrency } from './lambda/account.ts';
 import { EventSources } from './lambda/event-sources.ts';
 import { type ComputeOverride, variablesOf } from './lambda/from-stack.ts';
 import { Functions } from './lambda/functions.ts';
-import { startMessaging } from './messaging/index.ts';
+import { type Messaging, startMessaging } from './messaging/index.ts';
 import type { TextModel } from './model/index.ts';
 import { readGivenValues } from './secrets/given-values.ts';
 import { SecretStore } from './secrets/secret-store.ts';
@@ -71,6 +71,8 @@ export interface LocalRun {
   readonly dynamoDbUrl?: string;
   /** Name of the usage ledger's table; absent when no function has one. */
   readonly ledgerTable?: string;
+  /** Environment in which the operator's command line finds the jobs; absent when the assembly has no queue of them. */
+  readonly jobs?: Readonly<Record<string, string>>;
   /** ECS services that run here. */
   readonly fleets: readonly Fleet[];
   /** Ids of the functions' and the tasks' processes. */
@@ -148,6 +150,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       .flatMap((each) => each.ofType('AWS::Lambda::Function'))
       .map((fn) => variablesOf(fn).LLM_LEDGER_TABLE)
       .find((name) => name !== undefined);
+    const jobs = messaging === undefined ? undefined : jobsEnvironment(stacks, messaging, serviceVariables(urls, {}));
     const names = keyNames(stacks, definition.apiKeys);
     const keys = Object.fromEntries(definition.apiKeys.map((key) => [names.get(key.id) ?? key.id, key.value]));
     return {
@@ -157,6 +160,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       gaps: [...gapsOf(stacks), ...fleets.gaps],
       ...(dynamoDb === undefined ? {} : { dynamoDbUrl: dynamoDb.url }),
       ...(ledgerTable === undefined ? {} : { ledgerTable }),
+      ...(jobs === undefined ? {} : { jobs }),
       fleets: fleets.all,
       missingSecrets: options.realAws === true ? [] : missingSecrets(stacks, secrets),
       get pids() {
@@ -168,6 +172,21 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
     await close();
     throw error;
   }
+}
+
+/** What the function has that delivers notifications: it knows all of the queue's parts. */
+function jobsEnvironment(
+  stacks: readonly Stack[],
+  messaging: Messaging,
+  services: Readonly<Record<string, string>>,
+): Record<string, string> | undefined {
+  const variables = stacks
+    .flatMap((stack) => stack.ofType('AWS::Lambda::Function'))
+    .map(variablesOf)
+    .find((each) => each.LLM_NOTICES_DEAD_LETTER_URL !== undefined);
+  if (variables === undefined) return undefined;
+  const own = Object.entries(variables).map(([name, value]) => [name, messaging.localized(value)]);
+  return { AWS_REGION: stacks[0]?.region ?? 'us-east-1', ...services, ...Object.fromEntries(own) };
 }
 
 /** `<arn>:<json key>:<version stage>:<version id>`, as task definitions have it, in the words of a dynamic reference. */

@@ -179,6 +179,9 @@ export class JobQueue extends Construct {
   /** A notification could not be delivered. */
   public readonly deliveryFailuresAlarm: Alarm;
 
+  /** @internal */
+  public readonly _environment: Record<string, string>;
+
   constructor(scope: Construct, id: string, props: JobQueueProps) {
     super(scope, id);
     const retention = props.resultRetention ?? Duration.days(7);
@@ -220,6 +223,7 @@ export class JobQueue extends Construct {
       [NOTICES_QUEUE_URL_ENV]: this.noticeQueue.queueUrl,
       [JOBS_RETENTION_ENV]: String(retention.toSeconds()),
     };
+    this._environment = environment;
     this.apiHandler = this.createApi(props, environment);
     this.worker = this.createWorker(props, environment);
     this.deliverer = this.createDeliverer(props, environment);

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import OpenAI, { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { main } from '../../bin/llm/main.ts';
 import { createTextModel } from '../../local/model/index.ts';
 import { type LocalRun, startLocal } from '../../local/run.ts';
 import { startFaultyUpstream } from './faulty-upstream.ts';
@@ -431,6 +432,59 @@ describe('the OpenAI SDK', () => {
     await expect(
       client().responses.create({ model: 'chat', input, background: true, previous_response_id: 'resp_1' }),
     ).rejects.toMatchObject({ status: 400, param: 'previous_response_id' });
+  });
+});
+
+describe('operators', () => {
+  /** Runs the command line in the environment that the run tells. */
+  const llm = async (...args: string[]) => {
+    let out = '';
+    let err = '';
+    const before = { ...process.env };
+    Object.assign(process.env, run.jobs);
+    try {
+      const status = await main(['jobs', ...args], { out: (text) => (out += text), err: (text) => (err += text) });
+      return { status, out, err };
+    } finally {
+      process.env = before;
+    }
+  };
+
+  test('list and show jobs without their content', async () => {
+    const { id } = await submit(ask('A secret plan'), 'bob');
+    await ended(id, 'succeeded', 'bob');
+    expect((await llm('list', '--consumer', 'bob', '--status', 'succeeded')).out).toContain(id);
+    const { out } = await llm('show', id);
+    expect(JSON.parse(out)).toMatchObject({ id, status: 'succeeded', consumer: 'bob' });
+    expect(out).not.toContain('A secret plan');
+    expect((await llm('show', id, '--content')).out).toContain('A secret plan');
+  });
+
+  test('retry a job that failed, and cancel it', async () => {
+    const { id } = await submit(ask('status 400', { model: 'faulty' }));
+    await ended(id, 'failed');
+    expect(await llm('retry', id)).toMatchObject({ status: 0 });
+    await ended(id, 'failed');
+    expect(await llm('cancel', id)).toMatchObject({ status: 0, err: expect.stringContaining('failed') });
+    const { id: fine } = await submit(ask('hello'));
+    await ended(fine);
+    expect(await llm('retry', fine)).toMatchObject({ status: 1, err: expect.stringContaining('succeeded') });
+  });
+
+  test('have what could not be delivered sent again, with the id that it had', async () => {
+    receiver.statuses.push(410);
+    const { id } = await submit(ask('Nobody there', { webhook: { url: receiver.url } }));
+    await vi.waitFor(async () => {
+      expect((await call('GET', `/jobs/${id}`)).body.webhook).toMatchObject({ status: 'dead' });
+    }, patience);
+    expect(await llm('redrive')).toMatchObject({ status: 0, err: expect.stringContaining('1 notifications') });
+    await vi.waitFor(() => expect(receiver.of(id)).toHaveLength(2), patience);
+    expect(new Set(receiver.of(id).map((each) => each.id))).toEqual(new Set([`msg_${id}`]));
+  });
+
+  test('are told what is wrong', async () => {
+    expect(await llm('show', 'job_none')).toMatchObject({ status: 1, err: 'error: no job has the id job_none\n' });
+    expect(await llm('frobnicate')).toMatchObject({ status: 2 });
   });
 });
 
