@@ -23,6 +23,9 @@ export interface Job {
   readonly kind: JobKind;
   readonly consumer: string;
   readonly tier: string;
+  /** Who else pays, and how much the consumer may spend, as of the submission. */
+  readonly team?: string;
+  readonly monthlyBudgetUsd?: number;
   readonly model: string;
   readonly status: JobStatus;
   readonly priority: JobPriority;

@@ -149,6 +149,7 @@ export class Gateway extends Construct {
       network: compute._network(),
       config: () => this.renderConfig(props, { limits, cors }),
       consumers: Lazy.uncachedString({ produce: () => this.renderConsumers() }),
+      bindLedger: (fn) => bindLedger(props.usageLedger, fn),
       addRoutes,
       addCaller: (caller) => this.registry.addCaller(caller),
     };

@@ -314,6 +314,7 @@ export class JobQueue extends Construct {
     this.grantStores(fn, props);
     grantSend(fn, this.queue, this.noticeQueue);
     this.webhookSecret.grantRead(fn);
+    extension.bindLedger(fn);
     extension.addRoutes(fn, JOB_ROUTES);
     return fn;
   }
@@ -329,6 +330,7 @@ export class JobQueue extends Construct {
       ...extension.network,
     }).function;
     addEnvironment(fn, environment);
+    extension.bindLedger(fn);
     extension.addCaller({ fn, ...(extension.network.vpc && { connections: fn.connections }) });
     this.grantStores(fn, props);
     grantSend(fn, this.queue, this.noticeQueue);

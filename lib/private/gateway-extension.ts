@@ -1,3 +1,4 @@
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import type { FunctionNetwork } from './compute-function-props';
 import type { HandlerFunctionProps } from './handler-function';
 import type { BackendCaller } from './model-registry';
@@ -14,6 +15,8 @@ export interface GatewayExtension {
   config(): ServingConfig;
   /** Value of `CONSUMERS_ENV`. */
   readonly consumers: string;
+  /** Lets a function use the ledger, where there is one. */
+  bindLedger(fn: LambdaFunction): void;
   readonly addRoutes: ServingApi['addRoutes'];
   /** Lets a function call the backends of all models. */
   addCaller(caller: BackendCaller): void;

@@ -10,6 +10,7 @@ import { ttlOf } from '../run-job.ts';
 import { ownFile } from './files.ts';
 import { parseObject } from './parse-object.ts';
 import { type JobsRoute, type JobsScope, listOf, notFound, pageOf, seconds } from './scope.ts';
+import { payerOf } from './submit.ts';
 
 export const BATCH_ROUTES: readonly JobsRoute[] = [
   { method: 'POST', path: '/v1/batches', answer: create },
@@ -42,6 +43,7 @@ async function create(scope: JobsScope): Promise<JsonAnswer> {
     id: `batch_${randomBytes(16).toString('hex')}`,
     consumer: scope.caller.consumer,
     tier: scope.caller.tier.name,
+    ...payerOf(scope.caller),
     status: 'validating',
     endpoint,
     inputFileId,

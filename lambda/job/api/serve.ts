@@ -3,6 +3,7 @@ import { ClientResponse, type WithPrelude } from '../../serving/client-response.
 import { ApiError } from '../../serving/errors.ts';
 import type { StreamingHandler } from '../../serving/gateway.ts';
 import { identifyCaller } from '../../serving/identify.ts';
+import { ledgerOf, registeredConsumer } from '../../serving/ledger-steps.ts';
 import { commonHeaders, errorHeaders, requestIdOf } from '../../serving/response-headers.ts';
 import { MethodNotAllowed, Router } from '../../serving/router.ts';
 import { stackOf } from '../../serving/settle.ts';
@@ -23,13 +24,16 @@ const ROUTES = [...JOBS_ROUTES, ...WEBHOOK_SECRET_ROUTES, ...FILE_ROUTES, ...BAT
 /** The handler of every route about jobs: a function of its own, so that chat completions start without any of it. */
 export function createJobsApi(config: ServingConfig, deps: JobsApiDeps): StreamingHandler {
   const router = new Router(ROUTES);
+  // Keys that were made after the deployment stand there.
+  const ledger = ledgerOf(config);
   return async (event, stream) => {
     const client = new ClientResponse(stream, deps.withPrelude);
     const requestId = requestIdOf(event);
     const headers = commonHeaders(event, requestId, config);
     try {
       const { route, params } = router.find(event);
-      const caller = identifyCaller(event, config);
+      const registered = await registeredConsumer(event, config, await ledger);
+      const caller = identifyCaller(event, config, registered);
       const answer = await route.answer({ ...deps, config, event, caller, params });
       if ('bytes' in answer) {
         client.commit(200, { ...headers, 'content-type': answer.contentType });

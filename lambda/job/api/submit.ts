@@ -3,7 +3,7 @@ import type { ChatCompletionRequest } from '../../contract/openai.ts';
 import { findModel } from '../../serving/admit.ts';
 import { ApiError } from '../../serving/errors.ts';
 import { header } from '../../serving/gateway.ts';
-import { identifyPurpose } from '../../serving/identify.ts';
+import { type Caller, identifyPurpose } from '../../serving/identify.ts';
 import type { Job, JobKind, JobPriority } from '../job.ts';
 import { MAX_INLINE_BYTES, ttlOf } from '../run-job.ts';
 import type { JobsScope } from './scope.ts';
@@ -20,6 +20,12 @@ export interface Submission {
   readonly metadata?: Readonly<Record<string, string>>;
   readonly form?: string;
 }
+
+/** What a caller is besides a name and a tier. */
+export const payerOf = ({ team, monthlyBudgetUsd }: Caller): Pick<Job, 'team' | 'monthlyBudgetUsd'> => ({
+  ...(team === undefined ? {} : { team }),
+  ...(monthlyBudgetUsd === undefined ? {} : { monthlyBudgetUsd }),
+});
 
 const MAX_KEY = 255;
 
@@ -44,6 +50,7 @@ export async function submit(submission: Submission, scope: JobsScope): Promise<
     kind: submission.kind,
     consumer: caller.consumer,
     tier: caller.tier.name,
+    ...payerOf(caller),
     model: model.name,
     status: 'queued',
     priority: submission.priority,

@@ -15,6 +15,8 @@ export interface Batch {
   readonly id: string;
   readonly consumer: string;
   readonly tier: string;
+  readonly team?: string;
+  readonly monthlyBudgetUsd?: number;
   readonly status: BatchStatus;
   readonly endpoint: string;
   readonly inputFileId: string;

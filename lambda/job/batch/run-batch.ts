@@ -61,6 +61,8 @@ async function plan(batch: Batch, deps: BatchDeps): Promise<void> {
       kind: 'line',
       consumer: batch.consumer,
       tier: batch.tier,
+      ...(batch.team === undefined ? {} : { team: batch.team }),
+      ...(batch.monthlyBudgetUsd === undefined ? {} : { monthlyBudgetUsd: batch.monthlyBudgetUsd }),
       model: line.model,
       status: 'queued',
       // Whoever takes a day may let others go first.

@@ -1,7 +1,8 @@
 import { Writable } from 'node:stream';
 import type { ServingConfig } from '../../contract/config.ts';
 import type { ChatCompletionRequest, CompletionUsage } from '../../contract/openai.ts';
-import { instructedContinuation, isContinuable } from '../../failover/continuation.ts';
+import { instructedContinuation } from '../../failover/continuation.ts';
+import { isContinuable } from '../../failover/may-resume.ts';
 import { Seam } from '../../failover/seam.ts';
 import type { GatewayEvent, Prelude, StreamingHandler } from '../../serving/gateway.ts';
 import type { Caller } from '../../serving/identify.ts';
@@ -40,7 +41,12 @@ export class Walk {
       const asked = JSON.parse(text) as ChatCompletionRequest;
       const request = streamed(partial === undefined ? asked : instructedContinuation(asked, partial));
       const event = eventOf(job, request);
-      this.#callers.set(event, { consumer: job.consumer, tier: { ...tier, priority: priorityOf(job, tier.priority) } });
+      this.#callers.set(event, {
+        consumer: job.consumer,
+        tier: { ...tier, priority: priorityOf(job, tier.priority) },
+        team: job.team,
+        monthlyBudgetUsd: job.monthlyBudgetUsd,
+      });
       const collector = new Collector();
       const errorText: string[] = [];
       const decoder = new TextDecoder();
