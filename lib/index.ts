@@ -20,6 +20,7 @@ export * from './gateway/gateway-props';
 export * from './gateway/team';
 export * from './gateway/tier';
 export * from './gateway/tier-limits';
+export * from './jobs/job-queue';
 export * from './llm-serving';
 export * from './llm-serving-stack';
 export * from './model/backend';

@@ -13,6 +13,7 @@ import { Consumer } from './gateway/consumer';
 import { GatewayCompute } from './gateway/gateway-compute';
 import type { GatewayOptions } from './gateway/gateway-props';
 import { Tier, type TierProps } from './gateway/tier';
+import type { JobQueueOptions } from './jobs/job-queue';
 import { LlmServing } from './llm-serving';
 import { Backend } from './model/backend';
 import { Model, type ModelProps } from './model/model';
@@ -168,6 +169,13 @@ export interface LlmServingStackProps extends StackProps, GatewayOptions {
    * @default - none
    */
   readonly alarmEmails?: string[];
+
+  /**
+   * Takes jobs as well: requests that are answered later. `{}` for the defaults.
+   *
+   * @default - live requests only
+   */
+  readonly jobs?: JobQueueOptions;
 }
 
 /** CloudFormation allows 200 outputs of a stack, and each consumer takes two. */
@@ -249,6 +257,15 @@ export class LlmServingStack extends Stack {
       value: this.serving.usageLedger.tableName,
       description: 'Where usage is kept: for llm-serving usage --table',
     });
+    const { jobs } = this.serving;
+    if (jobs !== undefined) {
+      new CfnOutput(this, 'JobsEnvironment', {
+        value: Object.entries(jobs._environment)
+          .map(([name, value]) => `${name}=${value}`)
+          .join(' '),
+        description: 'Environment of `llm-serving jobs`',
+      });
+    }
     const suffixes = new Map<string, string>();
     for (const [name, keyId] of [...consumers].slice(0, MAX_CONSUMERS_WITH_OUTPUTS)) {
       // The first one's outputs have names that scripts can rely on.

@@ -3,6 +3,7 @@ import { Consumer } from './gateway/consumer';
 import { Gateway } from './gateway/gateway';
 import type { GatewayOptions } from './gateway/gateway-props';
 import { Tier } from './gateway/tier';
+import { JobQueue, type JobQueueOptions } from './jobs/job-queue';
 import type { Model } from './model/model';
 import { defaultApiName } from './private/names';
 import { type IUsageLedger, UsageLedger } from './usage/usage-ledger';
@@ -22,6 +23,13 @@ export interface LlmServingProps extends GatewayOptions {
    * @default - a tier `standard` with one consumer `default`, so that the first deployment can be called
    */
   readonly tiers?: Tier[];
+
+  /**
+   * Takes jobs as well: requests that are answered later. `{}` for the defaults.
+   *
+   * @default - live requests only
+   */
+  readonly jobs?: JobQueueOptions;
 }
 
 /** LLM models in production behind an OpenAI-compatible API: the gateway, and what belongs to it. */
@@ -31,6 +39,9 @@ export class LlmServing extends Construct {
 
   /** Where usage is kept, and limits are counted. */
   public readonly usageLedger: IUsageLedger;
+
+  /** The queue of jobs, where there is one. */
+  public readonly jobs?: JobQueue;
 
   /** The consumer that is made when no tiers are given. */
   public readonly defaultConsumer?: Consumer;
@@ -48,6 +59,7 @@ export class LlmServing extends Construct {
       ...{ ...props, tiers, usageLedger: this.usageLedger },
       apiName: props.apiName ?? defaultApiName(this),
     });
+    if (props.jobs !== undefined) this.jobs = new JobQueue(this, 'Jobs', { ...props.jobs, gateway: this.gateway });
   }
 
   /** The base URL that clients are given: `https://…/v1`. */

@@ -4,6 +4,8 @@ export interface ServiceUrls {
   readonly bedrockRuntime: string;
   /** Absent when the templates have no table. */
   readonly dynamoDb?: string | undefined;
+  /** SQS and S3. Absent when the templates have neither a queue nor a bucket. */
+  readonly messaging?: string | undefined;
 }
 
 /**
@@ -25,9 +27,17 @@ export function serviceVariables(
     AWS_ENDPOINT_URL_SECRETS_MANAGER: urls.secretsManager,
     AWS_ENDPOINT_URL_BEDROCK_RUNTIME: urls.bedrockRuntime,
     ...(urls.dynamoDb === undefined ? {} : { AWS_ENDPOINT_URL_DYNAMODB: urls.dynamoDb }),
+    ...(urls.messaging === undefined ? {} : messagingVariables(urls.messaging)),
     ...Object.fromEntries(own),
   };
 }
+
+const messagingVariables = (url: string): Record<string, string> => ({
+  AWS_ENDPOINT_URL_SQS: url,
+  AWS_ENDPOINT_URL_S3: url,
+  // Receivers of webhooks are programs on this machine.
+  LLM_WEBHOOK_LOOPBACK: 'allow',
+});
 
 /** The user's AWS credentials and settings, for a run that is asked to reach the real services. */
 export function realAwsVariables(

@@ -14,8 +14,10 @@ import { realAwsVariables, serviceVariables } from './environment.ts';
 import { type Fleet, type FleetOptions, Fleets } from './fleets.ts';
 import { keyNames } from './key-names.ts';
 import { accountConcurrency } from './lambda/account.ts';
+import { EventSources } from './lambda/event-sources.ts';
 import { type ComputeOverride, variablesOf } from './lambda/from-stack.ts';
 import { Functions } from './lambda/functions.ts';
+import { type Messaging, startMessaging } from './messaging/index.ts';
 import type { TextModel } from './model/index.ts';
 import { readGivenValues } from './secrets/given-values.ts';
 import { SecretStore } from './secrets/secret-store.ts';
@@ -70,6 +72,8 @@ export interface LocalRun {
   readonly dynamoDbUrl?: string;
   /** Name of the usage ledger's table; absent when no function has one. */
   readonly ledgerTable?: string;
+  /** Environment in which the operator's command line finds the jobs; absent when the assembly has no queue of them. */
+  readonly jobs?: Readonly<Record<string, string>>;
   /** ECS services that run here. */
   readonly fleets: readonly Fleet[];
   /** URLs of the caches that run here. */
@@ -99,7 +103,14 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
     started.push(() => bedrock.close());
     const dynamoDb = await startDynamoDb(stacks);
     if (dynamoDb !== undefined) started.push(() => dynamoDb.close());
-    const urls = { secretsManager: secretsManager.url, bedrockRuntime: bedrock.url, dynamoDb: dynamoDb?.url };
+    const messaging = await startMessaging(stacks);
+    if (messaging !== undefined) started.push(() => messaging.close());
+    const urls = {
+      secretsManager: secretsManager.url,
+      bedrockRuntime: bedrock.url,
+      dynamoDb: dynamoDb?.url,
+      messaging: messaging?.url,
+    };
     const clock = new Clock(options.speed);
     const store = new MetricStore(clock);
     const log = options.log ?? (() => {});
@@ -118,10 +129,14 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
         putEmbeddedMetrics(store, line);
         log(label, line);
       },
-      localized: (value) => caches.localized(fleets.localized(value)),
+      localized: (value) => caches.localized(fleets.localized(messaging?.localized(value) ?? value)),
       ...(options.compute === undefined ? {} : { compute: options.compute }),
     });
     started.push(() => functions.close());
+    if (messaging !== undefined) {
+      const sources = new EventSources(stacks, messaging.sqs, functions, (line) => log('sqs', line));
+      started.push(() => sources.close());
+    }
     const definition = restApiOf(stack, (keyId) => apiKeyValue(seed, keyId));
     for (const method of definition.resources.flatMap((resource) => [...resource.methods.values()])) {
       // What can't be run is found now, not at the first request.
@@ -140,6 +155,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       .flatMap((each) => each.ofType('AWS::Lambda::Function'))
       .map((fn) => variablesOf(fn).LLM_LEDGER_TABLE)
       .find((name) => name !== undefined);
+    const jobs = messaging === undefined ? undefined : jobsEnvironment(stacks, messaging, serviceVariables(urls, {}));
     const names = keyNames(stacks, definition.apiKeys);
     const keys = Object.fromEntries(definition.apiKeys.map((key) => [names.get(key.id) ?? key.id, key.value]));
     return {
@@ -149,6 +165,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       gaps: [...gapsOf(stacks), ...fleets.gaps],
       ...(dynamoDb === undefined ? {} : { dynamoDbUrl: dynamoDb.url }),
       ...(ledgerTable === undefined ? {} : { ledgerTable }),
+      ...(jobs === undefined ? {} : { jobs }),
       fleets: fleets.all,
       caches: caches.urls,
       missingSecrets: options.realAws === true ? [] : missingSecrets(stacks, secrets),
@@ -161,6 +178,21 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
     await close();
     throw error;
   }
+}
+
+/** What the function has that delivers notifications: it knows all of the queue's parts. */
+function jobsEnvironment(
+  stacks: readonly Stack[],
+  messaging: Messaging,
+  services: Readonly<Record<string, string>>,
+): Record<string, string> | undefined {
+  const variables = stacks
+    .flatMap((stack) => stack.ofType('AWS::Lambda::Function'))
+    .map(variablesOf)
+    .find((each) => each.LLM_NOTICES_DEAD_LETTER_URL !== undefined);
+  if (variables === undefined) return undefined;
+  const own = Object.entries(variables).map(([name, value]) => [name, messaging.localized(value)]);
+  return { AWS_REGION: stacks[0]?.region ?? 'us-east-1', ...services, ...Object.fromEntries(own) };
 }
 
 /** `<arn>:<json key>:<version stage>:<version id>`, as task definitions have it, in the words of a dynamic reference. */

@@ -2,6 +2,10 @@ import type { CommandEntry } from './command.ts';
 
 /** Every command by its name, in the order in which the help lists them. */
 export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  jobs: {
+    summary: 'lists, shows, retries and cancels jobs, and takes dead letters up again',
+    load: async () => (await import('./jobs/command.ts')).jobsCommand,
+  },
   route: {
     summary: 'scores routing policies on recorded requests',
     load: async () => (await import('./route/command.ts')).routeCommand,

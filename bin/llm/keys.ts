@@ -2,7 +2,7 @@ import type { APIGatewayClient, UsagePlan } from '@aws-sdk/client-api-gateway';
 import { type KeyEntry, keyItem, keyItemKey, listKeys } from '../../lambda/usage/keys.ts';
 import type { LedgerTable } from '../../lambda/usage/table.ts';
 import { type Io, parse, UsageError } from './command.ts';
-import { openTable, TABLE_HELP, TABLE_OPTIONS } from './ledger-table.ts';
+import { deleteItem, openTable, TABLE_HELP, TABLE_OPTIONS } from './ledger-table.ts';
 import { csv, textTable } from './text-table.ts';
 
 export const usage = `usage: llm-serving keys create CONSUMER --tier TIER [--team TEAM] [--budget USD]
@@ -121,7 +121,7 @@ async function makeKey(
     await client.send(new sdk.CreateUsagePlanKeyCommand({ usagePlanId, keyId, keyType: 'API_KEY' }));
   } catch (error) {
     await client.send(new sdk.DeleteApiKeyCommand({ apiKey: keyId }));
-    await table.delete(keyItemKey(keyId));
+    await deleteItem(table, keyItemKey(keyId));
     throw error;
   }
   return { keyId, value };

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { LedgerTable } from '../../lambda/usage/table.ts';
 import { UsageError } from './command.ts';
 
@@ -42,4 +43,10 @@ function useLocalRun(folder: string, given: string | undefined): string | undefi
     AWS_SECRET_ACCESS_KEY: 'local',
   });
   return given ?? endpoint.ledgerTable;
+}
+
+/** Not among what the handlers can do with the table: none of their roles may. */
+export async function deleteItem({ name }: LedgerTable, key: Record<string, AttributeValue>): Promise<void> {
+  const { DeleteItemCommand, DynamoDBClient } = await import('@aws-sdk/client-dynamodb');
+  await new DynamoDBClient().send(new DeleteItemCommand({ TableName: name, Key: key }));
 }

@@ -33,14 +33,22 @@ export function continuation(
   config: BackendConfig,
 ): ChatCompletionRequest {
   if (text === '') return request;
+  if (!continuesItself(config)) return instructedContinuation(request, text);
+  return { ...begun(request, text), continue_final_message: true, add_generation_prompt: false };
+}
+
+/** The request that makes any backend go on, by asking it to. */
+export function instructedContinuation(request: ChatCompletionRequest, text: string): ChatCompletionRequest {
+  if (text === '') return request;
+  const next = begun(request, text);
+  return { ...next, messages: [...next.messages, { role: 'user', content: INSTRUCTION }] };
+}
+
+function begun(request: ChatCompletionRequest, text: string): ChatCompletionRequest {
   const limit = request.max_completion_tokens;
   const rest =
     limit == null ? {} : { max_completion_tokens: Math.max(1, limit - Math.ceil(text.length / CHARACTERS_PER_TOKEN)) };
-  const messages = withAnswer(request.messages, text);
-  if (continuesItself(config)) {
-    return { ...request, ...rest, messages, continue_final_message: true, add_generation_prompt: false };
-  }
-  return { ...request, ...rest, messages: [...messages, { role: 'user', content: INSTRUCTION }] };
+  return { ...request, ...rest, messages: withAnswer(request.messages, text) };
 }
 
 /** A client may have begun the answer itself. */

@@ -11,7 +11,7 @@ export const mayResume = ({ options }: Session): boolean => options.policy.resum
  * Whether an answer to this request could be continued by another model at all: one text, of which the client needs no
  * more than the text. A grammar for JSON begins anew with each request, and log probabilities have no seam.
  */
-function isContinuable(request: ChatCompletionRequest): boolean {
+export function isContinuable(request: ChatCompletionRequest): boolean {
   const format = request.response_format?.type ?? 'text';
   return (request.n ?? 1) === 1 && request.logprobs !== true && format === 'text';
 }

@@ -22,7 +22,7 @@ import { Deadline } from './deadline.ts';
 import { ApiError } from './errors.ts';
 import { toApiError } from './failure-answer.ts';
 import type { GatewayEvent, InvocationContext } from './gateway.ts';
-import { type Caller, identifyCaller, identifyPurpose, type Purpose } from './identify.ts';
+import { type Caller, type identifyCaller, identifyPurpose, type Purpose } from './identify.ts';
 import { type Bill, billsOf, total } from './metering.ts';
 import { parseChatRequest } from './parse.ts';
 import { route } from './route.ts';
@@ -36,6 +36,7 @@ export interface ChatScope {
   readonly registry: Registry;
   readonly health: Health;
   readonly cache: Cache | undefined;
+  readonly identify: typeof identifyCaller;
   readonly event: GatewayEvent;
   readonly context: InvocationContext;
   readonly client: ClientResponse;
@@ -65,7 +66,7 @@ interface AdmittedChat extends ChatScope {
  */
 export async function answerChat(scope: ChatScope): Promise<void> {
   const { config, event, record, client } = scope;
-  const caller = identifyCaller(event, config, scope.registered);
+  const caller = scope.identify(event, config, scope.registered);
   Object.assign(record, { consumer: caller.consumer, tier: caller.tier.name });
   const request = parseChatRequest(event, config.limits.maxRequestBytes);
   record.stream = request.stream === true;

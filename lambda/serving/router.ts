@@ -22,7 +22,7 @@ export interface JsonAnswer {
   readonly body: object;
 }
 
-interface RouteBase {
+export interface RouteBase {
   readonly method: 'GET' | 'POST' | 'DELETE';
   /** As API Gateway writes a resource: `{name}` is one segment, `{name+}` the rest. */
   readonly path: string;
@@ -51,10 +51,10 @@ export class MethodNotAllowed extends ApiError {
 }
 
 /** Finds the route of a request among a handler's. */
-export class Router {
-  readonly #routes: ReadonlyArray<{ readonly route: Route; readonly pattern: RegExp }>;
+export class Router<R extends RouteBase = Route> {
+  readonly #routes: ReadonlyArray<{ readonly route: R; readonly pattern: RegExp }>;
 
-  constructor(routes: readonly Route[]) {
+  constructor(routes: readonly R[]) {
     this.#routes = routes.map((route) => ({ route, pattern: patternOf(route.path) }));
   }
 
@@ -64,7 +64,7 @@ export class Router {
    *
    * @throws ApiError 404, 405
    */
-  find(event: GatewayEvent): { readonly route: Route; readonly params: Readonly<Record<string, string>> } {
+  find(event: GatewayEvent): { readonly route: R; readonly params: Readonly<Record<string, string>> } {
     const path = event.resource.replace(/\{(\w+)\+?\}/g, (_, name: string) => event.pathParameters?.[name] ?? '');
     const matching = this.#routes.flatMap(({ route, pattern }) => {
       const match = pattern.exec(path);

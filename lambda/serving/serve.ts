@@ -9,6 +9,7 @@ import { answerChat } from './chat.ts';
 import { ClientResponse, type WithPrelude } from './client-response.ts';
 import { ApiError } from './errors.ts';
 import type { StreamingHandler } from './gateway.ts';
+import { identifyCaller } from './identify.ts';
 import { ledgerLine, ledgerOf, registeredConsumer, settleInLedger, usage } from './ledger-steps.ts';
 import { getModel, listModels } from './models.ts';
 import { commonHeaders, errorHeaders, requestIdOf } from './response-headers.ts';
@@ -20,6 +21,8 @@ export interface ServingDeps {
   log(line: string): void;
   /** `awslambda.HttpResponseStream.from` */
   readonly withPrelude: WithPrelude;
+  /** Whose a request is. @default - the consumer of the API key that API Gateway let in */
+  readonly identify?: typeof identifyCaller;
   /** Answers that processes share. Without it each request is answered anew. */
   readonly cache?: Cache;
   /** Where processes tell each other which backends are down. Without it, or the cache, each finds out for itself. */
@@ -57,6 +60,7 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
   const health = new Health(deps.sharedBreakers ?? deps.cache?.breakers);
   const router = new Router(ROUTES);
   const ledgerRoom = deps.ledger === undefined ? ledgerOf(config) : Promise.resolve(deps.ledger);
+  const identify = deps.identify ?? identifyCaller;
 
   return async (event, stream, context) => {
     const start = performance.now();
@@ -85,7 +89,7 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
         const { ledgerEvents } = record;
         const registered = await registeredConsumer(event, config, ledger, (told) => ledgerEvents.push(told));
         await answerChat({
-          ...{ config, registry, health, cache, event, context, client, record, start, headers },
+          ...{ config, registry, health, cache, identify, event, context, client, record, start, headers },
           ...{ registered, ledger },
         });
       } else {

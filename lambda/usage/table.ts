@@ -76,12 +76,6 @@ export class LedgerTable {
     await client.send(new sdk.PutItemCommand({ TableName: this.name, Item: item }), this.#limits()).catch(unavailable);
   }
 
-  /** @throws LedgerUnavailable */
-  async delete(key: Item): Promise<void> {
-    const [sdk, client] = await this.#client();
-    await client.send(new sdk.DeleteItemCommand({ TableName: this.name, Key: key }), this.#limits()).catch(unavailable);
-  }
-
   /** As it is, not as it was a moment ago. @throws LedgerUnavailable */
   async get(key: Record<string, AttributeValue>): Promise<Item | undefined> {
     const [sdk, client] = await this.#client();

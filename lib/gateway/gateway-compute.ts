@@ -17,7 +17,7 @@ import {
 } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import { acknowledgeManagedPolicy } from '../private/acknowledge';
-import type { ComputeFunctionProps, ComputeTarget } from '../private/compute-function-props';
+import type { ComputeFunctionProps, ComputeTarget, FunctionNetwork } from '../private/compute-function-props';
 import { requireInteger, requireKnown } from '../private/validation';
 
 /** Options of on-demand Lambda. */
@@ -161,6 +161,13 @@ export abstract class GatewayCompute {
 
   /** @internal */
   public abstract _target(scope: Construct, fn: LambdaFunction): ComputeTarget;
+
+  /**
+   * Where another function has to be that calls the same backends.
+   *
+   * @internal
+   */
+  public abstract _network(): FunctionNetwork;
 }
 
 class LambdaCompute extends GatewayCompute {
@@ -201,6 +208,12 @@ class LambdaCompute extends GatewayCompute {
   /** @internal */
   public override _inVpc(vpc: IVpc): GatewayCompute {
     return new LambdaCompute({ vpc, ...this.options });
+  }
+
+  /** @internal */
+  public override _network(): FunctionNetwork {
+    const { vpc, vpcSubnets, securityGroups } = this.options;
+    return { vpc, vpcSubnets, securityGroups };
   }
 
   /** @internal */
@@ -266,6 +279,12 @@ class ManagedInstancesCompute extends GatewayCompute {
   /** @internal */
   public override _inVpc(): GatewayCompute {
     return this;
+  }
+
+  /** @internal */
+  public override _network(): FunctionNetwork {
+    const { vpc, vpcSubnets, securityGroups } = this.options;
+    return { vpc, vpcSubnets, securityGroups };
   }
 
   /**

@@ -14,6 +14,7 @@ import { bindCache } from '../private/bind-cache';
 import { corsConfig } from '../private/cors';
 import { environmentProblem } from '../private/environment-size';
 import { requireFeatures } from '../private/features';
+import type { GatewayExtension } from '../private/gateway-extension';
 import { handlerFolder } from '../private/handler-assets';
 import { HandlerFunction } from '../private/handler-function';
 import { bindLedger, ledgerConfig, ledgerProblems } from '../private/ledger-binding';
@@ -70,6 +71,7 @@ export class Gateway extends Construct {
   private readonly registry: ModelRegistry;
   private readonly ownTiers: Tier[] = [];
   private readonly cache?: CacheConfig;
+  private readonly extension: GatewayExtension;
 
   constructor(scope: Construct, id: string, props: GatewayProps = {}) {
     super(scope, id);
@@ -129,7 +131,7 @@ export class Gateway extends Construct {
       ...logs,
     }).function;
 
-    const { api, accessLogGroup } = createServingApi(this, {
+    const { api, accessLogGroup, addRoutes } = createServingApi(this, {
       apiName,
       stageName,
       target: invoked,
@@ -146,6 +148,15 @@ export class Gateway extends Construct {
     });
     this.api = api;
     this.accessLogGroup = accessLogGroup;
+    this.extension = {
+      functionProps: { tracing, ...logs },
+      network: compute._network(),
+      config: () => this.renderConfig(props, { limits, cors }),
+      consumers: Lazy.uncachedString({ produce: () => this.renderConsumers() }),
+      bindLedger: (fn) => bindLedger(props.usageLedger, fn),
+      addRoutes,
+      addCaller: (caller) => this.registry.addCaller(caller),
+    };
     this.domain = this.addDomain(props);
     if (props.webAclArn !== undefined) {
       new CfnWebACLAssociation(this, 'WebAcl', {
@@ -239,6 +250,20 @@ export class Gateway extends Construct {
       );
     }
     return servingSum(this.metricsNamespace, 'CostUsd', { feature }, options);
+  }
+
+  /**
+   * For functions beside the gateway's own.
+   *
+   * @internal
+   */
+  public _extension(): GatewayExtension {
+    return this.extension;
+  }
+
+  /** @internal */
+  public _models(): Model[] {
+    return this.registry.all;
   }
 
   private addDomain(props: GatewayProps): DomainName | undefined {

@@ -1,8 +1,15 @@
 import type { Connections, ISecurityGroup, IVpc, SubnetSelection } from 'aws-cdk-lib/aws-ec2';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 
+/** Where a function is. */
+export interface FunctionNetwork {
+  readonly vpc?: IVpc;
+  readonly vpcSubnets?: SubnetSelection;
+  readonly securityGroups?: ISecurityGroup[];
+}
+
 /** What a compute says about the function that runs on it. */
-export interface ComputeFunctionProps {
+export interface ComputeFunctionProps extends FunctionNetwork {
   /**
    * The function's construct id. Lambda refuses to add a capacity provider to a function, or to take it away, so that
    * a function with one is not the function without.
@@ -10,9 +17,6 @@ export interface ComputeFunctionProps {
   readonly functionId: string;
   readonly memorySize: number;
   readonly reservedConcurrentExecutions?: number;
-  readonly vpc?: IVpc;
-  readonly vpcSubnets?: SubnetSelection;
-  readonly securityGroups?: ISecurityGroup[];
 }
 
 /** The function as it is called and as it calls. */

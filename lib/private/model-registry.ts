@@ -4,9 +4,17 @@ import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
 import type { IBackend } from '../model/backend';
 import type { Model } from '../model/model';
+import type { BackendBinding } from './backend-binding';
 import type { BackendConfig, ModelConfig } from './serving-config';
 
-/** The models of one gateway; binds each backend to its function once. */
+/** A function that calls backends. */
+export interface BackendCaller {
+  readonly fn: LambdaFunction;
+  /** Where it is in a VPC; absent when it is in none. */
+  readonly connections?: Connections;
+}
+
+/** The models of one gateway; binds each backend once to each function that calls it. */
 export class ModelRegistry {
   private readonly models: ModelConfig[] = [];
   private readonly constructs: Model[] = [];
@@ -14,11 +22,21 @@ export class ModelRegistry {
   private readonly byName = new Map<string, Model>();
   private readonly backends = new Map<string, { source: IBackend; config: BackendConfig; fingerprint: string }>();
 
+  private readonly callers: BackendCaller[];
+
   constructor(
     private readonly scope: Construct,
-    private readonly fn: LambdaFunction,
-    private readonly connections?: Connections,
-  ) {}
+    fn: LambdaFunction,
+    connections?: Connections,
+  ) {
+    this.callers = [{ fn, connections }];
+  }
+
+  /** One more function that takes the same walk. */
+  public addCaller(caller: BackendCaller): void {
+    this.callers.push(caller);
+    for (const { source } of this.backends.values()) this.bindTo(caller, source);
+  }
 
   public add(model: Model): void {
     for (const name of [model.modelName, ...model.aliases]) {
@@ -64,11 +82,9 @@ export class ModelRegistry {
   private bind(backend: IBackend): BackendConfig {
     const known = this.backends.get(backend.backendId);
     if (known?.source === backend) return known.config;
-    const { config, environment } = backend._bind({
-      scope: this.scope,
-      grantee: this.fn,
-      connections: this.connections,
-    });
+    const [caller, ...others] = this.callers;
+    if (caller === undefined) throw new Error('a gateway without a function');
+    const { config, environment } = this.bindTo(caller, backend, known !== undefined);
     const fingerprint = JSON.stringify(Stack.of(this.scope).resolve({ config, environment }));
     if (known !== undefined && known.fingerprint !== fingerprint) {
       throw new Error(
@@ -76,9 +92,18 @@ export class ModelRegistry {
       );
     }
     if (known === undefined) {
-      for (const [name, value] of Object.entries(environment)) this.fn.addEnvironment(name, value);
+      for (const other of others) this.bindTo(other, backend);
       this.backends.set(backend.backendId, { source: backend, config, fingerprint });
     }
     return config;
+  }
+
+  /** @param isKnown its variables are there already */
+  private bindTo({ fn, connections }: BackendCaller, backend: IBackend, isKnown = false): BackendBinding {
+    const binding = backend._bind({ scope: this.scope, grantee: fn, connections });
+    if (!isKnown) {
+      for (const [name, value] of Object.entries(binding.environment)) fn.addEnvironment(name, value);
+    }
+    return binding;
   }
 }

@@ -43,9 +43,18 @@ export interface ServingApiProps {
   readonly webAcl: boolean;
 }
 
+/** A route for clients with a key. */
+export interface KeyedRoute {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** `/v1/jobs/{id}` */
+  readonly path: string;
+}
+
 export interface ServingApi {
   readonly api: RestApi;
   readonly accessLogGroup: LogGroup;
+  /** Routes to another function, with the same keys and plans. */
+  addRoutes(target: IFunction, routes: readonly KeyedRoute[]): void;
 }
 
 /** `GET /health` needs no key: enough for health checks, too little to keep functions busy. */
@@ -83,7 +92,7 @@ export function createServingApi(scope: Construct, props: ServingApiProps): Serv
     ...(props.cors && {
       defaultCorsPreflightOptions: {
         allowOrigins: [...props.cors.allowOrigins],
-        allowMethods: ['GET', 'POST', 'OPTIONS'],
+        allowMethods: ['GET', 'POST', 'DELETE', 'OPTIONS'],
         allowHeaders: ALLOWED_HEADERS,
         exposeHeaders: [...props.cors.exposeHeaders],
         // Chromium's maximum is 2 hours.
@@ -100,7 +109,7 @@ export function createServingApi(scope: Construct, props: ServingApiProps): Serv
   });
   api.deploymentStage.node.addDependency(executionLogs);
 
-  addRoutes(scope, api, props);
+  const addRoutes = createRoutes(scope, api, props);
   const [origin, ...others] = props.cors?.allowOrigins ?? [];
   addGatewayResponses(api, {
     // Constant, so that with several origins only `*` fits. API Gateway's own errors hold nothing private.
@@ -108,15 +117,11 @@ export function createServingApi(scope: Construct, props: ServingApiProps): Serv
     exposeHeaders: props.cors?.exposeHeaders ?? [],
   });
   acknowledge(api, props);
-  return { api, accessLogGroup };
+  return { api, accessLogGroup, addRoutes };
 }
 
-function addRoutes(scope: Construct, api: RestApi, props: ServingApiProps): void {
-  const integration = new LambdaIntegration(props.target, {
-    responseTransferMode: ResponseTransferMode.STREAM,
-    timeout: props.integrationTimeout,
-    scopePermissionToMethod: false,
-  });
+function createRoutes(scope: Construct, api: RestApi, props: ServingApiProps): ServingApi['addRoutes'] {
+  const integration = streamedTo(props.target, props.integrationTimeout);
   const cached = props.authorizerCacheTtl.toMilliseconds() > 0;
   const authorizer = new RequestAuthorizer(scope, 'KeyAuthorizer', {
     handler: props.authorizer,
@@ -152,7 +157,20 @@ function addRoutes(scope: Construct, api: RestApi, props: ServingApiProps): void
   for (const id of ['AwsSolutions-APIG4', 'AwsSolutions-COG4']) {
     Validations.of(health).acknowledge({ id, reason: 'Health checks have no key; the route is throttled by itself.' });
   }
+  return (target, routes) => {
+    const other = streamedTo(target, props.integrationTimeout);
+    for (const { method, path } of routes) {
+      api.root.resourceForPath(path).addMethod(method, other, { ...withKey, requestValidator: validator });
+    }
+  };
 }
+
+const streamedTo = (target: IFunction, timeout: Duration): LambdaIntegration =>
+  new LambdaIntegration(target, {
+    responseTransferMode: ResponseTransferMode.STREAM,
+    timeout,
+    scopePermissionToMethod: false,
+  });
 
 /** By the L1: the L2 renames keys of the schema, `schema` among them, which is also a parameter's name here. */
 function chatCompletionModel(scope: Construct, api: RestApi) {

@@ -51,6 +51,18 @@ const PROPERTIES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     TracingConfig: 'no traces are recorded',
     VpcConfig: "the code runs in this machine's network",
   },
+  'AWS::Lambda::EventSourceMapping': {
+    FilterCriteria: 'all messages go to the function',
+    MaximumBatchingWindowInSeconds: 'messages are not collected for a while',
+  },
+  'AWS::S3::Bucket': {
+    LifecycleConfiguration: 'objects are not deleted, and gone when the run ends',
+    NotificationConfiguration: 'nobody is told of new objects',
+    VersioningConfiguration: 'only the last version is kept',
+  },
+  'AWS::SQS::Queue': {
+    KmsMasterKeyId: 'messages are not encrypted',
+  },
   'AWS::SecretsManager::Secret': {
     KmsKeyId: 'values are not encrypted',
   },

@@ -87,6 +87,10 @@ function serviceArn(resource: ResourceView): string {
   return arn('ecs', resource, `service/${cluster}/${nameOf('ServiceName')(resource)}`);
 }
 
+/** A queue's name has at most 80 characters. */
+const queueName = (resource: ResourceView): string =>
+  String(resource.property('QueueName') ?? `${resource.stackName}-${resource.logicalId}`.slice(0, 80));
+
 const iam: ResourceType = { standIn: 'differs', note: 'permissions are not checked: what IAM would deny works here' };
 const runs: ResourceType = { standIn: 'runs' };
 const table: ResourceType = {
@@ -253,9 +257,21 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
   },
   'AWS::ElastiCache::User': { ...cacheUser, ref: nameOf('UserId') },
   'AWS::ElastiCache::UserGroup': { ...cacheUser, ref: nameOf('UserGroupId') },
-  'AWS::S3::Bucket': {
+  'AWS::S3::BucketPolicy': iam,
+  'AWS::SQS::Queue': {
+    standIn: 'runs',
+    ref: (resource) => `https://sqs.${resource.region}.amazonaws.com/${resource.account}/${queueName(resource)}`,
+    attributes: { Arn: (resource) => arn('sqs', resource, queueName(resource)), QueueName: queueName },
+  },
+  'AWS::SQS::QueuePolicy': iam,
+  'AWS::Lambda::EventSourceMapping': {
     standIn: 'differs',
-    note: 'nothing is stored',
+    note: 'nothing polls the source: only queues are',
+    runsIf: (resource) => String(resource.property('EventSourceArn')).includes(':sqs:'),
+    attributes: { Id: physicalId },
+  },
+  'AWS::S3::Bucket': {
+    standIn: 'runs',
     ref: (resource) => nameOf('BucketName')(resource).toLowerCase(),
     attributes: {
       Arn: (resource) => `arn:aws:s3:::${nameOf('BucketName')(resource).toLowerCase()}`,

@@ -2,6 +2,7 @@ import { App, Stack, Validations } from 'aws-cdk-lib';
 import { InstanceType, Vpc } from 'aws-cdk-lib/aws-ec2';
 import { Repository } from 'aws-cdk-lib/aws-ecr';
 import { ContainerImage } from 'aws-cdk-lib/aws-ecs';
+import { Key } from 'aws-cdk-lib/aws-kms';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { afterEach, describe, expect, test, vi } from 'vitest';
@@ -64,6 +65,12 @@ const VARIANTS: readonly Variant[] = [
     prepare: (s) => ({ cache: new ResponseCache(s, 'Cache', { vpc: vpcOf(s) }) }),
   },
   { what: 'the hybrid preset', props: { preset: ServingPreset.HYBRID } },
+  { what: 'the managed preset with jobs', props: { jobs: {} } },
+  { what: 'the hybrid preset with jobs', props: { preset: ServingPreset.HYBRID, jobs: {} } },
+  {
+    what: "jobs under a key of one's own",
+    prepare: (s) => ({ jobs: { encryptionKey: new Key(s, 'Key', { enableKeyRotation: true }) } }),
+  },
   { what: 'the self-hosted preset', props: { preset: ServingPreset.SELF_HOSTED, env: { region: 'eu-west-1' } } },
   {
     what: 'a fleet without internet',

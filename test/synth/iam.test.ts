@@ -24,6 +24,7 @@ function everything(): App {
   const { gateway } = new LlmServing(stack, 'Serving', {
     compute: GatewayCompute.lambda({ vpc }),
     cache: new ResponseCache(stack, 'Cache', { vpc }),
+    jobs: {},
     models: [
       new Model(stack, 'Chat', {
         backends: [
@@ -42,6 +43,11 @@ const NOT_CALLED: Readonly<Record<string, string>> = {
   'secretsmanager:DescribeSecret': "the CDK's grantRead adds it: names and dates of a secret that may be read anyway",
   'bedrock:ApplyGuardrail': 'Bedrock asks for it when a conversation names a guardrail',
   'elasticache:Connect': 'the handler signs its login to the cache by itself',
+  'sqs:ReceiveMessage': 'Lambda polls the queue',
+  'sqs:DeleteMessage': 'Lambda polls the queue',
+  'sqs:GetQueueAttributes': 'Lambda polls the queue',
+  'sqs:GetQueueUrl': 'Lambda polls the queue',
+  'sqs:ChangeMessageVisibility': 'Lambda polls the queue',
   'logs:CreateLogStream': "Lambda writes the function's log",
   'logs:PutLogEvents': "Lambda writes the function's log",
   'xray:PutTraceSegments': 'Lambda sends its traces',

@@ -1,10 +1,9 @@
-import { lookup as dnsLookup } from 'node:dns';
 import type { IncomingMessage } from 'node:http';
 import { get } from 'node:https';
-import { isIP, type LookupFunction } from 'node:net';
+import { isIP } from 'node:net';
 import type { ChatCompletionRequest, ChatMessage, ContentPart } from '../../contract/openai.ts';
+import { guardedLookup, NotPublic } from '../../net/guarded-lookup.ts';
 import { isRemoteImage, MAX_IMAGE_BYTES, MAX_IMAGES_PER_MESSAGE } from './images.ts';
-import { isPublicAddress } from './public-address.ts';
 import { RequestProblem } from './request-problem.ts';
 
 /** A client waits for it before the model has even begun. */
@@ -82,12 +81,10 @@ async function fetchImage(address: string, param: string, options: RemoteImageOp
     if (error instanceof RequestProblem) throw error;
     // One message for every cause: which names resolve, and to what, is not the client's to find out.
     const reason = timeout.aborted ? `in ${TIMEOUT_MS} ms` : 'from the public internet';
+    // A name that leads inside: no backend is to follow it, least of all one that runs there.
     throw notFetched(param, reason, !(error instanceof NotPublic));
   }
 }
-
-/** A name that leads inside: no backend is to follow it, least of all one that runs there. */
-class NotPublic extends Error {}
 
 /** @param elsewhere it need not be the client's fault, and another backend fetches images its own way */
 const notFetched = (param: string, reason: string, elsewhere: boolean): RequestProblem =>
@@ -103,31 +100,13 @@ function request(url: URL, options: RemoteImageOptions, signal: AbortSignal): Pr
         signal,
         // A connection of its own: a kept one would not be looked up again.
         agent: false,
-        lookup: guardedLookup(options.isAllowed ?? isPublicAddress),
+        lookup: guardedLookup(options.isAllowed),
         ...(options.port !== undefined && { port: options.port }),
         ...(options.ca !== undefined && { ca: options.ca }),
       },
       resolve,
     ).on('error', reject);
   });
-}
-
-function guardedLookup(isAllowed: (address: string) => boolean): LookupFunction {
-  return (hostname, options, callback) => {
-    dnsLookup(hostname, { ...options, all: true }, (error, addresses) => {
-      if (error) {
-        callback(error, '');
-        return;
-      }
-      const [first] = addresses;
-      if (!first || !addresses.every(({ address }) => isAllowed(address))) {
-        callback(new NotPublic('an address that is not allowed'), '');
-        return;
-      }
-      if (options.all) callback(null, addresses);
-      else callback(null, first.address, first.family);
-    });
-  };
 }
 
 async function read(response: IncomingMessage, param: string): Promise<Buffer> {

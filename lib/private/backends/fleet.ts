@@ -37,6 +37,10 @@ export class FleetBackend implements IBackend {
     commonConfig(this.backendId, this.price, this.options);
   }
 
+  public get _maxTasks(): number {
+    return this.fleet._maxTasks;
+  }
+
   /** @internal */
   public _bind({ grantee, connections }: BackendContext): BackendBinding {
     const { fleet } = this;

@@ -18,8 +18,9 @@ const PREFIXES: Readonly<Record<string, string>> = {
 const OTHER_NAMES: Readonly<Record<string, readonly string[]>> = {
   'bedrock-runtime Converse': ['bedrock:InvokeModel'],
   'bedrock-runtime ConverseStream': ['bedrock:InvokeModelWithResponseStream'],
-  // Of the client's endpoint discovery, which is off.
+  // Parts of every client, for features that nothing here turns on: endpoint discovery, and directory buckets.
   'dynamodb DescribeEndpoints': [],
+  's3 CreateSession': [],
   'dynamodb TransactGetItems': ['dynamodb:GetItem'],
   'lambda Invoke': ['lambda:InvokeFunction'],
   's3 CopyObject': ['s3:GetObject', 's3:PutObject'],

@@ -1,0 +1,60 @@
+import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import type { Job } from '../job.ts';
+import type { JobQueues } from '../ports.ts';
+
+/** Seconds; what waits longer is sent again when the message comes. SQS's limit of DelaySeconds. */
+const MAX_DELAY = 900;
+
+/** What stands in a message: names of items, never content. */
+export type Message = { readonly job: string } | { readonly notice: string } | { readonly batch: string };
+
+/** @throws Error for what is none */
+export function messageOf(body: string): Message {
+  const message = JSON.parse(body) as Partial<Record<'job' | 'notice' | 'batch', unknown>>;
+  if (typeof message.job === 'string') return { job: message.job };
+  if (typeof message.notice === 'string') return { notice: message.notice };
+  if (typeof message.batch === 'string') return { batch: message.batch };
+  throw new Error('the message names nothing');
+}
+
+export interface QueueUrls {
+  readonly jobs: string;
+  readonly notices: string;
+}
+
+/**
+ * Standard queues. `MessageGroupId` makes them fair: while one consumer has thousands of messages waiting, the others'
+ * come through; and each batch is a group by itself, so that it doesn't hold up its own consumer's jobs either.
+ */
+export class SqsQueues implements JobQueues {
+  readonly #client: SQSClient;
+  readonly #urls: QueueUrls;
+
+  constructor(urls: QueueUrls, client: SQSClient = new SQSClient({ customUserAgent: 'cdk-llm-serving' })) {
+    this.#urls = urls;
+    this.#client = client;
+  }
+
+  run(job: Pick<Job, 'id' | 'consumer' | 'batch'>, delayMs: number): Promise<void> {
+    return this.#send(this.#urls.jobs, { job: job.id }, job.batch ?? job.consumer, delayMs);
+  }
+
+  batch(id: string, delayMs: number): Promise<void> {
+    return this.#send(this.#urls.jobs, { batch: id }, id, delayMs);
+  }
+
+  notify(job: Pick<Job, 'id' | 'consumer'>, delayMs: number): Promise<void> {
+    return this.#send(this.#urls.notices, { notice: job.id }, job.consumer, delayMs);
+  }
+
+  async #send(url: string, message: Message, group: string, delayMs: number): Promise<void> {
+    await this.#client.send(
+      new SendMessageCommand({
+        QueueUrl: url,
+        MessageBody: JSON.stringify(message),
+        MessageGroupId: group,
+        DelaySeconds: Math.min(MAX_DELAY, Math.ceil(Math.max(0, delayMs) / 1000)),
+      }),
+    );
+  }
+}

@@ -1,0 +1,34 @@
+import type { JobsDeps } from './api/scope.ts';
+import { S3Blobs } from './aws/blobs.ts';
+import { SqsQueues } from './aws/queues.ts';
+import { DynamoJobs, ItemTable } from './aws/table.ts';
+import { lineEnded } from './batch/run-batch.ts';
+import { jobEnvironment, required } from './environment.ts';
+import type { Job } from './job.ts';
+import { WebhookSecrets } from './notice/secrets.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What the three functions share. */
+export function stores(env: Environment) {
+  const { table, bucket, jobsQueueUrl, noticesQueueUrl, retentionMs } = jobEnvironment(env);
+  const items = new ItemTable(table);
+  const shared = {
+    items,
+    jobs: new DynamoJobs(items),
+    queues: new SqsQueues({ jobs: jobsQueueUrl, notices: noticesQueueUrl }),
+    blobs: new S3Blobs(bucket),
+    retentionMs,
+    now: Date.now,
+  };
+  return { ...shared, ended: (job: Job) => lineEnded(job, shared) };
+}
+
+/** Only the local run sets it: receivers on this machine, by http too. */
+export const urlRules = (env: Environment) => ({ loopback: env.LLM_WEBHOOK_LOOPBACK === 'allow' });
+
+export function jobsDeps(env: Environment): JobsDeps {
+  const shared = stores(env);
+  const secrets = new WebhookSecrets(shared.items, required(env, 'LLM_WEBHOOK_SECRET_ARN'));
+  return { ...shared, secrets, urlRules: urlRules(env) };
+}

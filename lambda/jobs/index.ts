@@ -1,0 +1,15 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadConfig, SERVING_CONFIG_FILE } from '../contract/config.ts';
+import { createJobsApi } from '../job/api/serve.ts';
+import { jobsDeps } from '../job/from-environment.ts';
+
+const config = loadConfig(readFileSync(join(import.meta.dirname, SERVING_CONFIG_FILE), 'utf8'), process.env);
+
+export const handler = awslambda.streamifyResponse(
+  createJobsApi(config, {
+    ...jobsDeps(process.env),
+    log: (line) => process.stdout.write(`${line}\n`),
+    withPrelude: awslambda.HttpResponseStream.from,
+  }),
+);

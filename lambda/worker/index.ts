@@ -1,0 +1,95 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ChangeMessageVisibilityCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { loadConfig, SERVING_CONFIG_FILE } from '../contract/config.ts';
+import { every, handleEach, type SqsEvent, type SqsRecord, type SqsResult } from '../job/aws/messages.ts';
+import { messageOf } from '../job/aws/queues.ts';
+import { runBatch } from '../job/batch/run-batch.ts';
+import { required } from '../job/environment.ts';
+import { stores } from '../job/from-environment.ts';
+import { RENEW_MS, runJob } from '../job/run-job.ts';
+import { Walk } from '../job/walk/ask.ts';
+import { createServing } from '../serving/serve.ts';
+import { stackOf } from '../serving/settle.ts';
+
+/** Seconds after which the message of a worker that died comes again: some renewals of the lease. */
+const VISIBILITY = 120;
+/** Seconds after which one comes again that failed for a reason of ours. */
+const FAILED_VISIBILITY = 30;
+
+/** Kept back of the function's time: for the checkpoint, and the messages. */
+const RESERVE_MS = 20_000;
+
+const log = (line: string): boolean => process.stdout.write(`${line}\n`);
+const config = loadConfig(readFileSync(join(import.meta.dirname, SERVING_CONFIG_FILE), 'utf8'), process.env);
+const walk = new Walk(config);
+const serve = createServing(config, { log, withPrelude: walk.withPrelude, identify: walk.identify });
+const shared = stores(process.env);
+const { jobs, queues, blobs, ended } = shared;
+const queueUrl = required(process.env, 'LLM_JOBS_QUEUE_URL');
+const sqs = new SQSClient({ customUserAgent: 'cdk-llm-serving' });
+
+export async function handler(event: SqsEvent, context: { getRemainingTimeInMillis(): number }): Promise<SqsResult> {
+  const ask = walk.asker(serve, () => context.getRemainingTimeInMillis() - RESERVE_MS);
+  const runner = {
+    table: jobs,
+    queues,
+    blobs,
+    ask,
+    ended,
+    now: Date.now,
+    random: Math.random,
+    newRun: randomUUID,
+    every,
+  };
+  return handleEach(
+    event,
+    async (record) => {
+      const message = messageOf(record.body);
+      // The queue's own visibility is longer than the function may run: too long to wait when it dies.
+      const alive = () => visible(record, VISIBILITY);
+      await alive();
+      if ('job' in message) await runJob(message.job, runner, alive);
+      else if ('batch' in message) await keptVisible(record, () => runBatch(message.batch, shared));
+      else throw new Error('no message for a worker');
+    },
+    (record, error) => {
+      log(failureLine(record, error));
+      visible(record, FAILED_VISIBILITY).catch(() => {});
+    },
+  );
+}
+
+/** A batch of many lines takes a while. */
+async function keptVisible(record: SqsRecord, work: () => Promise<void>): Promise<void> {
+  const stop = every(RENEW_MS, () => visible(record, VISIBILITY));
+  try {
+    await work();
+  } finally {
+    stop();
+  }
+}
+
+async function visible({ receiptHandle }: SqsRecord, seconds: number): Promise<void> {
+  await sqs.send(
+    new ChangeMessageVisibilityCommand({
+      QueueUrl: queueUrl,
+      ReceiptHandle: receiptHandle,
+      VisibilityTimeout: seconds,
+    }),
+  );
+}
+
+/** Names and places: messages of errors may hold what they choked on. */
+function failureLine({ messageId }: SqsRecord, thrown: unknown): string {
+  const error = thrown instanceof Error ? thrown : new Error('not an error');
+  return JSON.stringify({
+    timestamp: new Date().toISOString(),
+    level: 'ERROR',
+    message: 'job message failed',
+    message_id: messageId,
+    error: error.name,
+    at: stackOf(error),
+  });
+}
