@@ -4,6 +4,7 @@ export interface ServiceUrls {
   readonly bedrockRuntime: string;
   /** Absent when the templates have no table. */
   readonly dynamoDb?: string | undefined;
+  readonly cloudWatch?: string | undefined;
 }
 
 /**
@@ -24,6 +25,7 @@ export function serviceVariables(
     AWS_ENDPOINT_URL: urls.secretsManager,
     AWS_ENDPOINT_URL_SECRETS_MANAGER: urls.secretsManager,
     AWS_ENDPOINT_URL_BEDROCK_RUNTIME: urls.bedrockRuntime,
+    ...(urls.cloudWatch === undefined ? {} : { AWS_ENDPOINT_URL_CLOUDWATCH: urls.cloudWatch }),
     ...(urls.dynamoDb === undefined ? {} : { AWS_ENDPOINT_URL_DYNAMODB: urls.dynamoDb }),
     ...Object.fromEntries(own),
   };

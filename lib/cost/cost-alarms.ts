@@ -273,18 +273,19 @@ export class CostAlarms extends Construct {
         todo: 'there is time: see on the dashboard which model, tier or feature grew, and whether that is meant.',
       });
     }
-    const runs = meter.metricMonthToDateUsd({ statistic: Stats.SAMPLE_COUNT });
-    this.add('MeterSilent', {
-      metric: runs,
+    const silent = this.add('MeterSilent', {
+      metric: meter.metricMonthToDateUsd({ statistic: Stats.SAMPLE_COUNT }),
       threshold: 1,
       comparison: ComparisonOperator.LESS_THAN_THRESHOLD,
       periods: 3,
-      missing: TreatMissingData.BREACHING,
+      missing: TreatMissingData.MISSING,
       anchor: 'meter-silent',
       what: 'For three hours nobody has added up the month: the alarms on budget and forecast are blind.',
       who: `nobody; function ${meter.node.path}.`,
       todo: "read the meter's log. It makes good up to six hours of fleets by itself when it runs again.",
     });
+    // No run is no data. A new alarm has none either, but it changes to nothing then.
+    silent.addInsufficientDataAction(new SnsAction(this.topic));
   }
 
   private addGaps(gateway: Gateway, threshold: number): void {
@@ -298,8 +299,8 @@ export class CostAlarms extends Construct {
     });
   }
 
-  private add(id: string, rule: Rule): void {
-    this.register(
+  private add(id: string, rule: Rule): Alarm {
+    return this.register(
       new Alarm(this, id, {
         metric: rule.metric,
         threshold: rule.threshold,
@@ -311,9 +312,10 @@ export class CostAlarms extends Construct {
     );
   }
 
-  private register(alarm: Alarm): void {
+  private register(alarm: Alarm): Alarm {
     alarm.addAlarmAction(new SnsAction(this.topic));
     this.all.push(alarm);
+    return alarm;
   }
 }
 

@@ -77,6 +77,15 @@ describe('cost alarms', () => {
     });
   });
 
+  test('tell when the meter falls silent, and not because it has not run yet', () => {
+    alarms({ monthlyBudgetUsd: 600 }).template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      Statistic: 'SampleCount',
+      EvaluationPeriods: 3,
+      TreatMissingData: 'missing',
+      InsufficientDataActions: [{ Ref: Match.anyValue() }],
+    });
+  });
+
   test('take limits one by one', () => {
     const made = alarms({
       monthlyBudgetUsd: 10,
