@@ -147,8 +147,8 @@ export interface LlmServingStackProps extends StackProps, GatewayOptions {
   readonly dashboard?: boolean;
 
   /**
-   * What a month of the whole stack may cost, in USD. Cost alarms tell of it, at about $2 a month of their own; they stop
-   * nothing.
+   * What a month of the whole stack may cost, in USD. Cost alarms tell of it, at about $3 a month of their own (docs/cost.md);
+   * they stop nothing.
    *
    * @default - none: no cost alarms, unless `alarmEmails` are given
    */
