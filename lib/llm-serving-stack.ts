@@ -15,6 +15,7 @@ import { Tier, type TierProps } from './gateway/tier';
 import { LlmServing } from './llm-serving';
 import { Backend } from './model/backend';
 import { Model, type ModelProps } from './model/model';
+import { SavedQueries } from './observability/saved-queries';
 import { ServingDashboard } from './observability/serving-dashboard';
 import { needsInternet } from './private/fleet/needs-internet';
 import { defaultApiName } from './private/names';
@@ -206,6 +207,7 @@ export class LlmServingStack extends Stack {
       const { encryptionKey } = props;
       this.costAlarms = new CostAlarms(this, 'CostAlarms', { gateway, monthlyBudgetUsd, emails, encryptionKey });
     }
+    new SavedQueries(this, 'Queries', { gateway });
     if (props.dashboard ?? true) {
       this.dashboard = new ServingDashboard(this, 'Dashboard', { gateway, costAlarms: this.costAlarms });
     }

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { App } from 'aws-cdk-lib';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, test, vi } from 'vitest';
 import { DIMENSION_SETS } from '../../lambda/serving/metrics.ts';
 import { LlmServingStack, type LlmServingStackProps, ServingPreset } from '../../lib';
 import type { ServingConfig } from '../../lib/private/serving-config';
@@ -85,6 +85,9 @@ function selectorsOf(template: string): number {
   const [, list = ''] = /metric_selectors(?:\\*"):\[(.*?)\]/.exec(template) ?? [];
   return list === '' ? 0 : list.split(',').length;
 }
+
+// The first synthesis of a process loads the CDK; a busy machine takes its time.
+vi.setConfig({ testTimeout: 90_000 });
 
 test.each<[name: string, props: LlmServingStackProps]>([
   ['managed', {}],
