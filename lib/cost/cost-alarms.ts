@@ -4,6 +4,8 @@ import {
   AnomalyDetectionAlarm,
   ComparisonOperator,
   type IMetric,
+  MathExpression,
+  type Metric,
   Stats,
   TreatMissingData,
 } from 'aws-cdk-lib/aws-cloudwatch';
@@ -12,6 +14,7 @@ import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 import type { Gateway } from '../gateway/gateway';
+import type { Tier } from '../gateway/tier';
 import { addRecipients } from '../private/alarm-recipients';
 import { alarmDescription } from '../private/runbook';
 import { requireInteger, requireKnown, requireNumber, requireUnique } from '../private/validation';
@@ -119,6 +122,9 @@ export interface CostAlarmsProps extends AlarmRecipients {
 const HOUR = Duration.hours(1);
 const DAY = Duration.days(1);
 
+/** https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html: in an alarm on metric math. */
+const MAX_METRICS = 10;
+
 /** Shares of the month's budget. */
 const HOURLY_SHARE = 1 / 30;
 const DAILY_SHARE = 1 / 10;
@@ -177,6 +183,7 @@ export class CostAlarms extends Construct {
     this.addShares(props);
     if (props.anomalies ?? true) this.addAnomaly(gateway, props.anomalyStandardDeviations ?? 3);
     if (this.meter !== undefined) this.addMonth(this.meter, props);
+    if (gateway.usageLedger !== undefined) this.addLedger(gateway);
     this.addGaps(gateway, props.estimatedRequestsPerHour ?? 20);
   }
 
@@ -286,6 +293,45 @@ export class CostAlarms extends Construct {
     });
     // No run is no data. A new alarm has none either, but it changes to nothing then.
     silent.addInsufficientDataAction(new SnsAction(this.topic));
+  }
+
+  private addLedger(gateway: Gateway): void {
+    this.addOverTiers(gateway, 'LedgerErrors', (tier) => tier.metricLedgerErrors(), {
+      anchor: 'ledger-errors',
+      what: 'Requests were not admitted or settled by the ledger: it did not answer in time.',
+      who: 'the log has them; the reservations of those that were not settled run out by themselves.',
+      todo: "look at the ledger table's throttled requests and system errors. Tiers that fail closed refuse requests meanwhile.",
+    });
+    this.addOverTiers(gateway, 'BudgetThresholds', (tier) => tier.metricBudgetThresholds(), {
+      anchor: 'budget-thresholds',
+      what: 'A consumer or a team has spent 50, 80 or 100 % of its budget of the month.',
+      who: 'the log names it and the share; `llm-serving usage` shows what it was for.',
+      todo: 'tell it. At 100 % its tier says what happens: requests are refused, or answered by a cheaper model.',
+    });
+  }
+
+  /** One alarm over all tiers that the gateway has now, for each metric in an alarm is paid for. */
+  private addOverTiers(
+    { tiers }: Gateway,
+    id: string,
+    metricOf: (tier: Tier) => Metric,
+    text: Pick<Rule, 'anchor' | 'what' | 'who' | 'todo'>,
+  ): void {
+    for (let start = 0; start < tiers.length; start += MAX_METRICS) {
+      const metrics = tiers.slice(start, start + MAX_METRICS).map(metricOf);
+      const [first] = metrics;
+      if (first === undefined) return;
+      const sum = new MathExpression({
+        expression: `SUM([${metrics.map((_, index) => `m${index}`).join(', ')}])`,
+        usingMetrics: Object.fromEntries(metrics.map((metric, index) => [`m${index}`, metric])),
+        period: Duration.minutes(5),
+      });
+      this.add(start === 0 ? id : `${id}${start}`, {
+        metric: metrics.length === 1 ? first : sum,
+        threshold: 1,
+        ...text,
+      });
+    }
   }
 
   private addGaps(gateway: Gateway, threshold: number): void {

@@ -27,6 +27,9 @@ interface Counted {
   readonly usd: number;
 }
 
+/** Never written without a ledger. */
+const OF_LEDGER: ReadonlySet<string> = new Set(['SavedUsd', 'LedgerErrors', 'BudgetThresholds']);
+
 interface Template {
   readonly Resources: Record<string, { readonly Type: string; readonly Properties: Record<string, unknown> }>;
 }
@@ -58,8 +61,11 @@ function count(props: LlmServingStackProps): Counted {
     'model,backend': config.models.reduce((sum, { backends }) => sum + backends.length, 0),
     '': 1,
   };
+  const hasLedger = 'ledger' in config;
   const embedded = DIMENSION_SETS.reduce(
-    (sum, { dimensions, metrics }) => sum + metrics.length * (values[dimensions.join(',')] ?? Number.NaN),
+    (sum, { dimensions, metrics }) =>
+      sum +
+      metrics.filter((name) => hasLedger || !OF_LEDGER.has(name)).length * (values[dimensions.join(',')] ?? Number.NaN),
     0,
   );
   const engine = selectorsOf(JSON.stringify(template));
