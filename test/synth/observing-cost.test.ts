@@ -70,12 +70,16 @@ function count(props: LlmServingStackProps): Counted {
   );
   const engine = selectorsOf(JSON.stringify(template));
   const metrics = embedded + meters * (2 + 4 * fleets) + engine;
-  const alarms = ofType('AWS::CloudWatch::Alarm').reduce(
-    (sum, { Properties }) => sum + (JSON.stringify(Properties).includes('ANOMALY_DETECTION_BAND') ? BAND_METRICS : 1),
-    0,
-  );
+  const alarms = ofType('AWS::CloudWatch::Alarm').reduce((sum, { Properties }) => sum + metricsOf(Properties), 0);
   const keys = ofType('AWS::KMS::Key').length;
   return { metrics, alarms, keys, usd: metrics * METRIC + alarms * ALARM_METRIC + keys * KEY };
+}
+
+/** An alarm is paid for each metric in it, metric math aside. */
+function metricsOf({ Metrics }: Record<string, unknown>): number {
+  if (!Array.isArray(Metrics)) return 1;
+  const isBand = JSON.stringify(Metrics).includes('ANOMALY_DETECTION_BAND');
+  return isBand ? BAND_METRICS : Metrics.filter((metric) => 'MetricStat' in metric).length;
 }
 
 function readdirIfFolder(path: string): string[] {
