@@ -30,6 +30,9 @@ interface Counted {
 /** Never written without a ledger. */
 const OF_LEDGER: ReadonlySet<string> = new Set(['SavedUsd', 'LedgerErrors', 'BudgetThresholds']);
 
+/** Never written without a cache. */
+const OF_CACHE: ReadonlySet<string> = new Set(['CacheHits', 'CacheMisses', 'CacheErrors']);
+
 interface Template {
   readonly Resources: Record<string, { readonly Type: string; readonly Properties: Record<string, unknown> }>;
 }
@@ -61,11 +64,13 @@ function count(props: LlmServingStackProps): Counted {
     'model,backend': config.models.reduce((sum, { backends }) => sum + backends.length, 0),
     '': 1,
   };
-  const hasLedger = 'ledger' in config;
+  const hasLedger = config.ledger !== undefined;
+  const hasCache = config.cache !== undefined;
   const embedded = DIMENSION_SETS.reduce(
     (sum, { dimensions, metrics }) =>
       sum +
-      metrics.filter((name) => hasLedger || !OF_LEDGER.has(name)).length * (values[dimensions.join(',')] ?? Number.NaN),
+      metrics.filter((name) => (hasLedger || !OF_LEDGER.has(name)) && (hasCache || !OF_CACHE.has(name))).length *
+        (values[dimensions.join(',')] ?? Number.NaN),
     0,
   );
   const engine = selectorsOf(JSON.stringify(template));
