@@ -31,5 +31,6 @@ export * from './model/model';
 export * from './model/openai-compatible';
 export * from './model/routing-policy';
 export * from './model/token-price';
+export * from './observability/saved-queries';
 export * from './observability/serving-dashboard';
 export * from './usage/usage-ledger';

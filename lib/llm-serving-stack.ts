@@ -17,6 +17,7 @@ import type { JobQueueOptions } from './jobs/job-queue';
 import { LlmServing } from './llm-serving';
 import { Backend } from './model/backend';
 import { Model, type ModelProps } from './model/model';
+import { SavedQueries } from './observability/saved-queries';
 import { ServingDashboard } from './observability/serving-dashboard';
 import { isIsolated, needsInternet } from './private/fleet/needs-internet';
 import { defaultApiName } from './private/names';
@@ -156,8 +157,8 @@ export interface LlmServingStackProps extends StackProps, GatewayOptions {
   readonly dashboard?: boolean;
 
   /**
-   * What a month of the whole stack may cost, in USD. Cost alarms tell of it, at about $2 a month of their own; they stop
-   * nothing.
+   * What a month of the whole stack may cost, in USD. Cost alarms tell of it, at about $3 a month of their own (docs/cost.md);
+   * they stop nothing.
    *
    * @default - none: no cost alarms, unless `alarmEmails` are given
    */
@@ -222,6 +223,7 @@ export class LlmServingStack extends Stack {
       const { encryptionKey } = props;
       this.costAlarms = new CostAlarms(this, 'CostAlarms', { gateway, monthlyBudgetUsd, emails, encryptionKey });
     }
+    new SavedQueries(this, 'Queries', { gateway });
     if (props.dashboard ?? true) {
       this.dashboard = new ServingDashboard(this, 'Dashboard', { gateway, costAlarms: this.costAlarms });
     }

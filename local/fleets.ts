@@ -42,6 +42,16 @@ export interface Fleet {
   readonly url: string | undefined;
 }
 
+/** What Container Insights would say of a service: on AWS a task that starts runs already, and has its instance. */
+function putContainerInsights(service: Service, store: MetricStore): void {
+  const [, ClusterName = '', ServiceName = ''] = service.definition.resourceId.split('/');
+  const name = 'RunningTaskCount';
+  store.put(
+    { namespace: 'ECS/ContainerInsights', name, dimensions: { ClusterName, ServiceName } },
+    service.tasks.length,
+  );
+}
+
 /** All fleets of an assembly: load balancers, services and what scales them. */
 export class Fleets {
   readonly all: readonly Fleet[];
@@ -107,6 +117,7 @@ export class Fleets {
         };
       });
     this.#stopEvaluating = clock.every(MINUTE_MS, () => {
+      for (const { service } of this.all) putContainerInsights(service, store);
       for (const { scaling } of this.all) scaling?.evaluate(clock.now());
     });
   }

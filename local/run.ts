@@ -9,6 +9,7 @@ import { type Gap, gapsOf } from './cloudformation/gaps.ts';
 import { evaluateStacks, type Stack } from './cloudformation/stack.ts';
 import { putEmbeddedMetrics } from './cloudwatch/emf.ts';
 import { MetricStore } from './cloudwatch/metric-store.ts';
+import { startCloudWatch } from './cloudwatch/server.ts';
 import { startDynamoDb } from './dynamodb/index.ts';
 import { realAwsVariables, serviceVariables } from './environment.ts';
 import { type Fleet, type FleetOptions, Fleets } from './fleets.ts';
@@ -19,6 +20,7 @@ import { type ComputeOverride, variablesOf } from './lambda/from-stack.ts';
 import { Functions } from './lambda/functions.ts';
 import { type Messaging, startMessaging } from './messaging/index.ts';
 import type { TextModel } from './model/index.ts';
+import { Observability } from './observability.ts';
 import { readGivenValues } from './secrets/given-values.ts';
 import { SecretStore } from './secrets/secret-store.ts';
 import { startSecretsManager } from './secrets/secrets-manager.ts';
@@ -78,6 +80,8 @@ export interface LocalRun {
   readonly fleets: readonly Fleet[];
   /** URLs of the caches that run here. */
   readonly caches: readonly string[];
+  /** Alarms, the messages that they sent, and the dashboard at `/dashboard`. */
+  readonly observability: Observability;
   /** Ids of the processes of functions, tasks and caches. */
   readonly pids: number[];
   /** Ends everything that was started. */
@@ -105,14 +109,17 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
     if (dynamoDb !== undefined) started.push(() => dynamoDb.close());
     const messaging = await startMessaging(stacks);
     if (messaging !== undefined) started.push(() => messaging.close());
+    const clock = new Clock(options.speed);
+    const store = new MetricStore(clock);
+    const cloudWatch = await startCloudWatch(store);
+    started.push(() => cloudWatch.close());
     const urls = {
       secretsManager: secretsManager.url,
       bedrockRuntime: bedrock.url,
       dynamoDb: dynamoDb?.url,
+      cloudWatch: cloudWatch.url,
       messaging: messaging?.url,
     };
-    const clock = new Clock(options.speed);
-    const store = new MetricStore(clock);
     const log = options.log ?? (() => {});
     const fleets = await Fleets.start(stacks, {
       ...options.fleets,
@@ -143,7 +150,14 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       if (method.integration.type === 'AWS_PROXY') functions.prepare(method.integration.functionArn);
       if (method.authorizer !== undefined) functions.prepare(method.authorizer.functionArn);
     }
+    const observability = new Observability(stacks, {
+      ...{ clock, store, log },
+      invoke: (arn, event) => functions.invoke(arn, event),
+    });
+    started.push(async () => observability.close());
+    for (const arn of observability.scheduled) functions.prepare(arn);
     const api = new RestApi({
+      page: observability.handle,
       api: definition,
       invoke: (arn, event) => functions.invoke(arn, event),
       ...(options.accessLog === undefined ? {} : { accessLog: options.accessLog }),
@@ -168,6 +182,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       ...(jobs === undefined ? {} : { jobs }),
       fleets: fleets.all,
       caches: caches.urls,
+      observability,
       missingSecrets: options.realAws === true ? [] : missingSecrets(stacks, secrets),
       get pids() {
         return [...functions.prepared.flatMap((fn) => fn.pids), ...fleets.pids, ...caches.pids];

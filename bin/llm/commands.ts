@@ -12,4 +12,8 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   usage: { summary: 'what consumers, users and features used and spent', load: () => import('./usage.ts') },
   keys: { summary: 'make, list, disable and replace API keys', load: () => import('./keys.ts') },
+  tco: {
+    summary: 'compares a month managed, hybrid and self-hosted',
+    load: async () => (await import('./tco/command.ts')).tcoCommand,
+  },
 };

@@ -13,5 +13,6 @@ const client = new CloudWatchClient({ maxAttempts: 4, customUserAgent: 'cdk-llm-
 export const handler = async (event: { readonly time?: string }): Promise<void> => {
   const given = Date.parse(event.time ?? '');
   const result = await meter(config, new Metrics(client), Number.isNaN(given) ? Date.now() : given);
-  console.log(JSON.stringify({ level: 'INFO', message: 'metered', ...result }));
+  // Not by console.log: that would put the line as text into a line of its own.
+  process.stdout.write(`${JSON.stringify({ level: 'INFO', message: 'metered', ...result })}\n`);
 };

@@ -4,6 +4,8 @@ import {
   AnomalyDetectionAlarm,
   ComparisonOperator,
   type IMetric,
+  MathExpression,
+  type Metric,
   Stats,
   TreatMissingData,
 } from 'aws-cdk-lib/aws-cloudwatch';
@@ -12,6 +14,7 @@ import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 import type { Gateway } from '../gateway/gateway';
+import type { Tier } from '../gateway/tier';
 import { addRecipients } from '../private/alarm-recipients';
 import { alarmDescription } from '../private/runbook';
 import { requireInteger, requireKnown, requireNumber, requireUnique } from '../private/validation';
@@ -119,6 +122,9 @@ export interface CostAlarmsProps extends AlarmRecipients {
 const HOUR = Duration.hours(1);
 const DAY = Duration.days(1);
 
+/** https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_limits.html: in an alarm on metric math. */
+const MAX_METRICS = 10;
+
 /** Shares of the month's budget. */
 const HOURLY_SHARE = 1 / 30;
 const DAILY_SHARE = 1 / 10;
@@ -177,6 +183,7 @@ export class CostAlarms extends Construct {
     this.addShares(props);
     if (props.anomalies ?? true) this.addAnomaly(gateway, props.anomalyStandardDeviations ?? 3);
     if (this.meter !== undefined) this.addMonth(this.meter, props);
+    if (gateway.usageLedger !== undefined) this.addLedger(gateway);
     this.addGaps(gateway, props.estimatedRequestsPerHour ?? 20);
   }
 
@@ -273,18 +280,58 @@ export class CostAlarms extends Construct {
         todo: 'there is time: see on the dashboard which model, tier or feature grew, and whether that is meant.',
       });
     }
-    const runs = meter.metricMonthToDateUsd({ statistic: Stats.SAMPLE_COUNT });
-    this.add('MeterSilent', {
-      metric: runs,
+    const silent = this.add('MeterSilent', {
+      metric: meter.metricMonthToDateUsd({ statistic: Stats.SAMPLE_COUNT }),
       threshold: 1,
       comparison: ComparisonOperator.LESS_THAN_THRESHOLD,
       periods: 3,
-      missing: TreatMissingData.BREACHING,
+      missing: TreatMissingData.MISSING,
       anchor: 'meter-silent',
       what: 'For three hours nobody has added up the month: the alarms on budget and forecast are blind.',
       who: `nobody; function ${meter.node.path}.`,
       todo: "read the meter's log. It makes good up to six hours of fleets by itself when it runs again.",
     });
+    // No run is no data. A new alarm has none either, but it changes to nothing then.
+    silent.addInsufficientDataAction(new SnsAction(this.topic));
+  }
+
+  private addLedger(gateway: Gateway): void {
+    this.addOverTiers(gateway, 'LedgerErrors', (tier) => tier.metricLedgerErrors(), {
+      anchor: 'ledger-errors',
+      what: 'Requests were not admitted or settled by the ledger: it did not answer in time.',
+      who: 'the log has them; the reservations of those that were not settled run out by themselves.',
+      todo: "look at the ledger table's throttled requests and system errors. Tiers that fail closed refuse requests meanwhile.",
+    });
+    this.addOverTiers(gateway, 'BudgetThresholds', (tier) => tier.metricBudgetThresholds(), {
+      anchor: 'budget-thresholds',
+      what: 'A consumer or a team has spent 50, 80 or 100 % of its budget of the month.',
+      who: 'the log names it and the share; `llm-serving usage` shows what it was for.',
+      todo: 'tell it. At 100 % its tier says what happens: requests are refused, or answered by a cheaper model.',
+    });
+  }
+
+  /** One alarm over all tiers that the gateway has now, for each metric in an alarm is paid for. */
+  private addOverTiers(
+    { tiers }: Gateway,
+    id: string,
+    metricOf: (tier: Tier) => Metric,
+    text: Pick<Rule, 'anchor' | 'what' | 'who' | 'todo'>,
+  ): void {
+    for (let start = 0; start < tiers.length; start += MAX_METRICS) {
+      const metrics = tiers.slice(start, start + MAX_METRICS).map(metricOf);
+      const [first] = metrics;
+      if (first === undefined) return;
+      const sum = new MathExpression({
+        expression: `SUM([${metrics.map((_, index) => `m${index}`).join(', ')}])`,
+        usingMetrics: Object.fromEntries(metrics.map((metric, index) => [`m${index}`, metric])),
+        period: Duration.minutes(5),
+      });
+      this.add(start === 0 ? id : `${id}${start}`, {
+        metric: metrics.length === 1 ? first : sum,
+        threshold: 1,
+        ...text,
+      });
+    }
   }
 
   private addGaps(gateway: Gateway, threshold: number): void {
@@ -298,8 +345,8 @@ export class CostAlarms extends Construct {
     });
   }
 
-  private add(id: string, rule: Rule): void {
-    this.register(
+  private add(id: string, rule: Rule): Alarm {
+    return this.register(
       new Alarm(this, id, {
         metric: rule.metric,
         threshold: rule.threshold,
@@ -311,9 +358,10 @@ export class CostAlarms extends Construct {
     );
   }
 
-  private register(alarm: Alarm): void {
+  private register(alarm: Alarm): Alarm {
     alarm.addAlarmAction(new SnsAction(this.topic));
     this.all.push(alarm);
+    return alarm;
   }
 }
 

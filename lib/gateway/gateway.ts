@@ -68,6 +68,9 @@ export class Gateway extends Construct {
   /** The declared features. */
   public readonly features: string[];
 
+  /** Where usage is counted and limits are kept, where there is one. */
+  public readonly usageLedger?: IUsageLedger;
+
   private readonly registry: ModelRegistry;
   private readonly ownTiers: Tier[] = [];
   private readonly cache?: CacheConfig;
@@ -118,6 +121,7 @@ export class Gateway extends Construct {
     this.handlerLogGroup = handler.logGroup;
     const { invoked, connections } = compute._target(this, this.handler);
     this.registry = new ModelRegistry(this, this.handler, connections);
+    this.usageLedger = props.usageLedger;
     bindLedger(props.usageLedger, this.handler);
     this.cache = props.cache && bindCache(this, props.cache, this.handler, connections);
     this.handler.addEnvironment(CONSUMERS_ENV, Lazy.uncachedString({ produce: () => this.renderConsumers() }));

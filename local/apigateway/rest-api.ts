@@ -24,6 +24,8 @@ export interface RestApiOptions {
   readonly accessLog?: (line: string) => void;
   /** Why API Gateway answered by itself, where the cause isn't the client. */
   readonly failure?: (requestId: string, error: Error) => void;
+  /** Answers what isn't the API's, on the same port. @returns whether it did */
+  readonly page?: (request: IncomingMessage, response: ServerResponse) => boolean;
 }
 
 /** Milliseconds that a client has to send its headers, and its whole request: slow ones don't hold connections. */
@@ -61,6 +63,7 @@ export class RestApi {
       if (method.integration.type === 'MOCK') this.#mocks.set(method, new MockResponder(method.integration));
     }
     this.#server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
+      if (options.page?.(request, response)) return;
       this.#handle(request, response).catch((error: unknown) => {
         options.failure?.('-', error instanceof Error ? error : new Error(String(error)));
         response.destroy();

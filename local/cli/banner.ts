@@ -30,7 +30,7 @@ function fleetLines(fleets: readonly Fleet[], model: string, speed: number): str
 export function banner({ run, model, modelName, endpointFile, realAws, speed }: BannerFacts): string {
   const { url, apiKey } = run;
   const sections = [
-    `Ready: ${url}`,
+    `Ready: ${url}\nDashboard: ${new URL('/dashboard', url).href}`,
     Object.entries(run.keys)
       .map(([name, value]) => `API key of ${name}: ${value}`)
       .join('\n'),

@@ -90,6 +90,7 @@ function serviceArn(resource: ResourceView): string {
 /** A queue's name has at most 80 characters. */
 const queueName = (resource: ResourceView): string =>
   String(resource.property('QueueName') ?? `${resource.stackName}-${resource.logicalId}`.slice(0, 80));
+const topicArn = (resource: ResourceView): string => arn('sns', resource, nameOf('TopicName')(resource));
 
 const iam: ResourceType = { standIn: 'differs', note: 'permissions are not checked: what IAM would deny works here' };
 const runs: ResourceType = { standIn: 'runs' };
@@ -172,13 +173,39 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
   'AWS::ApiGateway::BasePathMapping': { standIn: 'differs', note: 'the API answers on 127.0.0.1, without a base path' },
   'AWS::WAFv2::WebACLAssociation': { standIn: 'differs', note: 'no web ACL filters requests' },
   'AWS::CloudWatch::Alarm': {
-    standIn: 'differs',
-    note: 'nothing watches it, and nobody is told',
-    runsIf: (resource) => JSON.stringify(resource.property('AlarmActions') ?? []).includes(':scalingPolicy:'),
+    standIn: 'runs',
     ref: nameOf('AlarmName'),
     attributes: { Arn: (resource) => arn('cloudwatch', resource, `alarm:${nameOf('AlarmName')(resource)}`) },
   },
-  'AWS::CloudWatch::Dashboard': { standIn: 'differs', note: 'metrics are lines of the log, nothing draws them' },
+  'AWS::CloudWatch::Dashboard': { standIn: 'runs', ref: nameOf('DashboardName') },
+  'AWS::SNS::Topic': {
+    standIn: 'runs',
+    ref: topicArn,
+    attributes: { TopicArn: topicArn, TopicName: nameOf('TopicName') },
+  },
+  'AWS::SNS::Subscription': {
+    standIn: 'differs',
+    note: 'messages are shown on the console and on /dashboard, and go to functions; nothing is sent',
+    runsIf: (resource) => resource.property('Protocol') === 'lambda',
+  },
+  'AWS::SNS::TopicPolicy': iam,
+  'AWS::KMS::Key': {
+    standIn: 'differs',
+    note: 'nothing is encrypted',
+    attributes: {
+      Arn: (resource) => arn('kms', resource, `key/${physicalId(resource)}`),
+      KeyId: (resource) => physicalId(resource),
+    },
+  },
+  'AWS::Events::Rule': {
+    standIn: 'differs',
+    note: 'only schedules run, by the clock of this run',
+    runsIf: (resource) => resource.property('ScheduleExpression') !== undefined,
+    ref: nameOf('Name'),
+    attributes: { Arn: (resource) => arn('events', resource, `rule/${nameOf('Name')(resource)}`) },
+  },
+  'AWS::Logs::QueryDefinition': { standIn: 'no-effect' },
+  'AWS::CloudWatch::InsightRule': { standIn: 'differs', note: 'nobody counts the top contributors' },
   'AWS::ApplicationAutoScaling::ScalableTarget': {
     standIn: 'differs',
     note: 'processes are added on demand only',

@@ -27,10 +27,20 @@ export function metricQuery(source: JsonObject, statistic: string, periodSeconds
  * @param periodSeconds for those that name none
  */
 export function metricsQuery(metrics: readonly Json[], periodSeconds: number): MetricQuery {
-  const entries = metrics.map(object);
-  const returned = entries.filter((entry) => entry.ReturnData !== false);
+  const returned = metrics.map(object).filter((entry) => entry.ReturnData !== false);
   const [result] = returned;
   if (result === undefined || returned.length > 1) throw new Error('one of the metrics must return data');
+  const query = metricQueries(metrics, periodSeconds).get(String(result.Id));
+  if (query === undefined) throw new Error(`the metric ${String(result.Id)} has neither a statistic nor an expression`);
+  return query;
+}
+
+/**
+ * Metrics, and metric math over them, by their ids.
+ * @param periodSeconds for those that name none
+ */
+export function metricQueries(metrics: readonly Json[], periodSeconds: number): Map<string, MetricQuery> {
+  const entries = metrics.map(object);
   const periods = entries.map((entry) => Number(entry.Period ?? object(entry.MetricStat).Period ?? periodSeconds));
   const periodMs = Math.max(...periods) * 1000;
   const queries = new Map<string, (store: MetricStore, end: number) => Value>();
@@ -51,9 +61,7 @@ export function metricsQuery(metrics: readonly Json[], periodSeconds: number): M
       return evaluateExpression(expression, values);
     });
   }
-  const query = queries.get(String(result.Id));
-  if (query === undefined) throw new Error(`the metric ${String(result.Id)} has neither a statistic nor an expression`);
-  return { periodMs, value: query };
+  return new Map([...queries].map(([id, value]) => [id, { periodMs, value }]));
 }
 
 function object(value: Json | undefined): JsonObject {

@@ -11,6 +11,7 @@ import {
   CostMeter,
   Gateway,
   MonthlyBudget,
+  UsageLedger,
 } from '../../lib';
 import { anyModel, anyTier, newStack } from './fixture.ts';
 
@@ -74,6 +75,15 @@ describe('cost alarms', () => {
       Namespace: 'LlmServing/Test-Gateway',
       Period: 86400,
       Statistic: 'Sum',
+    });
+  });
+
+  test('tell when the meter falls silent, and not because it has not run yet', () => {
+    alarms({ monthlyBudgetUsd: 600 }).template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      Statistic: 'SampleCount',
+      EvaluationPeriods: 3,
+      TreatMissingData: 'missing',
+      InsufficientDataActions: [{ Ref: Match.anyValue() }],
     });
   });
 
@@ -226,6 +236,26 @@ test('the meter may read metrics, and write those of its gateway only', () => {
     Environment: { Variables: { LLM_METER: '{"namespace":"LlmServing/Test-Gateway","fleets":[]}' } },
   });
   template.hasResourceProperties('AWS::Events::Rule', { ScheduleExpression: 'rate(15 minutes)' });
+});
+
+test('a ledger that fails, and budgets that are nearly spent, are told of for all tiers at once', () => {
+  const stack = newStack();
+  const tiers = [anyTier(stack, 'free'), anyTier(stack, 'pro')];
+  const usageLedger = new UsageLedger(stack, 'Ledger');
+  const gateway = new Gateway(stack, 'Gateway', { models: [anyModel(stack)], tiers, usageLedger });
+  new CostAlarms(stack, 'Alarms', { gateway, anomalies: false });
+  for (const MetricName of ['LedgerErrors', 'BudgetThresholds']) {
+    Template.fromStack(stack).hasResourceProperties('AWS::CloudWatch::Alarm', {
+      Threshold: 1,
+      AlarmDescription: Match.stringLikeRegexp(
+        `#${MetricName === 'LedgerErrors' ? 'ledger-errors' : 'budget-thresholds'}$`,
+      ),
+      Metrics: Match.arrayWith([
+        Match.objectLike({ Expression: 'SUM([m0, m1])' }),
+        Match.objectLike({ MetricStat: { Metric: { MetricName, Dimensions: [{ Name: 'tier', Value: 'pro' }] } } }),
+      ]),
+    });
+  }
 });
 
 describe("the account's budget", () => {

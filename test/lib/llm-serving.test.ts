@@ -100,6 +100,10 @@ describe('LlmServingStack', () => {
       {
         "ConsumersdefaultADDF1220": "AWS::ApiGateway::ApiKey",
         "Dashboard9E4231ED": "AWS::CloudWatch::Dashboard",
+        "QueriesDearestrequestsF0F53F26": "AWS::Logs::QueryDefinition",
+        "QueriesFailovers707D37F9": "AWS::Logs::QueryDefinition",
+        "QueriesSlowestrequests230F1EBB": "AWS::Logs::QueryDefinition",
+        "QueriesTopusersA83BCEBB": "AWS::Logs::QueryDefinition",
         "ServingGatewayAccessLogs652114B0": "AWS::Logs::LogGroup",
         "ServingGatewayApiACCESSDENIEDAE355CD9": "AWS::ApiGateway::GatewayResponse",
         "ServingGatewayApiAPICONFIGURATIONERRORD703E95B": "AWS::ApiGateway::GatewayResponse",

@@ -24,6 +24,9 @@ export function errorRows(gateway: Gateway): IWidget[] {
             model.metricErrors({ label: `${model.modelName}: ours` }),
             model.metricClientErrors({ label: `${model.modelName}: clients'` }),
           ]),
+          ...(gateway.usageLedger === undefined
+            ? []
+            : gateway.tiers.map((tier) => tier.metricLedgerErrors({ label: `ledger, tier ${tier.tierName}` }))),
           gateway.metricServerErrors({ label: 'API Gateway: 5xx' }),
           gateway.metricClientErrors({ label: 'API Gateway: 4xx' }),
         ],

@@ -8,6 +8,7 @@ import { figure, graphs, heading, idOf } from './rows';
 
 const HOUR = Duration.hours(1);
 const DAY = Duration.days(1);
+const COUNT = { showUnits: false, min: 0 };
 const USD = { label: 'USD', showUnits: false, min: 0 };
 
 export interface Money {
@@ -26,6 +27,10 @@ export function moneyRows({ gateway, meter, monthlyBudgetUsd }: Money): IWidget[
       { title: 'Spend by model, USD an hour', stacked: true, leftYAxis: USD, left: byModel(gateway) },
       { title: 'Spend by tier, USD an hour', stacked: true, leftYAxis: USD, left: byTier(gateway) },
       { title: 'Spend by feature, USD an hour', stacked: true, leftYAxis: USD, left: byFeature(gateway) },
+    ),
+    ...graphs(
+      { title: 'Saved by cached answers, USD an hour', stacked: true, leftYAxis: USD, left: saved(gateway) },
+      { title: 'Budgets that passed a threshold', leftYAxis: COUNT, left: thresholds(gateway) },
     ),
     ...graphs(
       { title: 'Managed and fleets, USD an hour', stacked: true, leftYAxis: USD, left: byKind(gateway, meter) },
@@ -108,6 +113,17 @@ function byKind(gateway: Gateway, meter: CostMeter | undefined): IMetric[] {
         ]),
     ...fleets.map(({ fleet }) => fleet.metricCostUsd({ period: HOUR, label: `fleet ${fleet.fleetName}` })),
   ];
+}
+
+/** Only a ledger knows of answers that a cache saved, and of budgets of consumers. */
+function saved(gateway: Gateway): IMetric[] {
+  if (gateway.usageLedger === undefined) return [];
+  return gateway.models.map((model) => model.metricSavedUsd({ period: HOUR, label: model.modelName }));
+}
+
+function thresholds(gateway: Gateway): IMetric[] {
+  if (gateway.usageLedger === undefined) return [];
+  return gateway.tiers.map((tier) => tier.metricBudgetThresholds({ period: HOUR, label: tier.tierName }));
 }
 
 function tokens(gateway: Gateway): IMetric[] {

@@ -1,79 +1,21 @@
 import { Token } from 'aws-cdk-lib';
 import type { InstanceType } from 'aws-cdk-lib/aws-ec2';
+import { GPU_INSTANCES, type GpuInstance } from './gpu-table';
 
-/** What an instance type has, and what it costs. */
-export interface GpuInstance {
-  readonly type: string;
-  readonly gpus: number;
-  /** Of one GPU: GB of 10^9 bytes, as vendors and AWS count them. */
-  readonly gpuMemoryGb: number;
-  readonly memoryGiB: number;
-  readonly vcpus: number;
-  /** Linux, on-demand, us-east-1. */
-  readonly hourlyUsd?: number;
-}
-
-type Row = readonly [type: string, gpus: number, gpuGb: number, memoryGiB: number, vcpus: number, usd?: number];
-
-/**
- * https://docs.aws.amazon.com/ec2/latest/instancetypes/ac.html; prices as of August 2026,
- * https://aws.amazon.com/ec2/pricing/on-demand/.
- */
-const ROWS: readonly Row[] = [
-  ['g4dn.xlarge', 1, 16, 16, 4, 0.526],
-  ['g4dn.2xlarge', 1, 16, 32, 8, 0.752],
-  ['g4dn.12xlarge', 4, 16, 192, 48, 3.912],
-  ['g5.xlarge', 1, 24, 16, 4, 1.006],
-  ['g5.2xlarge', 1, 24, 32, 8, 1.212],
-  ['g5.4xlarge', 1, 24, 64, 16, 1.624],
-  ['g5.8xlarge', 1, 24, 128, 32, 2.448],
-  ['g5.16xlarge', 1, 24, 256, 64, 4.096],
-  ['g5.12xlarge', 4, 24, 192, 48, 5.672],
-  ['g5.24xlarge', 4, 24, 384, 96, 8.144],
-  ['g5.48xlarge', 8, 24, 768, 192, 16.288],
-  ['g6.xlarge', 1, 24, 16, 4, 0.8048],
-  ['g6.2xlarge', 1, 24, 32, 8, 0.9776],
-  ['g6.4xlarge', 1, 24, 64, 16, 1.3232],
-  ['g6.8xlarge', 1, 24, 128, 32, 2.0144],
-  ['g6.16xlarge', 1, 24, 256, 64, 3.3968],
-  ['g6.12xlarge', 4, 24, 192, 48, 4.6016],
-  ['g6.24xlarge', 4, 24, 384, 96, 6.6752],
-  ['g6.48xlarge', 8, 24, 768, 192, 13.3504],
-  ['g6e.xlarge', 1, 48, 32, 4, 1.861],
-  ['g6e.2xlarge', 1, 48, 64, 8, 2.24208],
-  ['g6e.4xlarge', 1, 48, 128, 16, 3.00424],
-  ['g6e.8xlarge', 1, 48, 256, 32, 4.52856],
-  ['g6e.16xlarge', 1, 48, 512, 64, 7.57719],
-  ['g6e.12xlarge', 4, 48, 384, 48, 10.49264],
-  ['g6e.24xlarge', 4, 48, 768, 96, 15.06559],
-  ['g6e.48xlarge', 8, 48, 1536, 192, 30.13118],
-  ['p4d.24xlarge', 8, 40, 1152, 96, 21.957642],
-  ['p4de.24xlarge', 8, 80, 1152, 96, 27.44705],
-  ['p5.4xlarge', 1, 80, 256, 16],
-  ['p5.48xlarge', 8, 80, 2048, 192, 55.04],
-  ['p5e.48xlarge', 8, 141, 2048, 192],
-  ['p5en.48xlarge', 8, 141, 2048, 192, 63.296],
-];
-
-const BY_TYPE = new Map<string, GpuInstance>(
-  ROWS.map(([type, gpus, gpuMemoryGb, memoryGiB, vcpus, hourlyUsd]) => [
-    type,
-    { type, gpus, gpuMemoryGb, memoryGiB, vcpus, hourlyUsd },
-  ]),
-);
+export type { GpuInstance };
 
 /** In the order of the table: by family, then by number of GPUs and size. */
-export const gpuInstances: readonly GpuInstance[] = [...BY_TYPE.values()];
+export const gpuInstances: readonly GpuInstance[] = [...GPU_INSTANCES.values()];
 
 /** @throws Error when the type is none of the table's */
 export function gpuInstance(type: InstanceType): GpuInstance {
   const name = type.toString();
-  const known = BY_TYPE.get(name);
+  const known = GPU_INSTANCES.get(name);
   if (known !== undefined) return known;
   if (Token.isUnresolved(name)) {
     throw new Error('instanceTypes must be known at synth, but one is a token: the GPUs per task depend on it');
   }
   throw new Error(
-    `instanceTypes has "${name}", which is no known GPU type: use one of ${[...BY_TYPE.keys()].join(', ')}`,
+    `instanceTypes has "${name}", which is no known GPU type: use one of ${[...GPU_INSTANCES.keys()].join(', ')}`,
   );
 }
