@@ -4,8 +4,10 @@ export default defineConfig({
   // lib/*.ts has its compiled lib/*.js beside it: the tests read the source.
   resolve: { extensions: ['.ts', '.mts', '.mjs', '.js', '.json'] },
   test: {
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    // Limits, not expectations: a machine with two cores can be slow.
+    testTimeout: 60_000,
+    expect: { poll: { timeout: 15_000 } },
+    hookTimeout: 120_000,
     // The CI machine has two cores, and many tests start processes of their own.
     maxWorkers: 2,
     projects: [

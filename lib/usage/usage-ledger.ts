@@ -142,7 +142,7 @@ export class UsageLedger extends Resource implements IUsageLedger {
     });
     this.tableName = this.table.tableName;
     this.tableArn = this.table.tableArn;
-    this.access = new LedgerAccess(this, this.tableArn, props.encryptionKey);
+    this.access = new LedgerAccess(this.tableArn, props.encryptionKey);
   }
 
   /** Lets a gateway's function reserve, settle and read. */
@@ -172,7 +172,7 @@ class ImportedLedger extends Construct implements IUsageLedger {
     this.tableArn = attrs.tableArn;
     this.tableName = Stack.of(this).splitArn(attrs.tableArn, ArnFormat.SLASH_RESOURCE_NAME).resourceName ?? '';
     this.retention = attrs.retention ?? DEFAULT_RETENTION;
-    this.access = new LedgerAccess(this, this.tableArn, attrs.encryptionKey);
+    this.access = new LedgerAccess(this.tableArn, attrs.encryptionKey);
   }
 
   public grantUse(grantee: IGrantable): Grant {
@@ -191,7 +191,6 @@ class ImportedLedger extends Construct implements IUsageLedger {
 /** Who may do what: no more than each needs. */
 class LedgerAccess {
   constructor(
-    private readonly scope: IConstruct,
     private readonly tableArn: string,
     private readonly key?: IKey,
   ) {}
@@ -226,7 +225,7 @@ class LedgerAccess {
     conditions?: Record<string, Record<string, unknown>>,
   ): Grant {
     return Grant.addToPrincipal({
-      ...{ grantee, resourceArns, scope: this.scope },
+      ...{ grantee, resourceArns },
       actions: actions.map((action) => `dynamodb:${action}`),
       ...(conditions && { conditions }),
     });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { Server } from 'node:http';
+import { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Stack } from '../cloudformation/stack.ts';
 import { type TableDefinition, tablesOf } from './tables.ts';
@@ -62,8 +62,9 @@ function call(url: string, operation: string, input: object): Promise<Response> 
   });
 }
 
+/** HTTP alone: dynalite closes its database, too, and what that still works off would then end this process. */
 async function close(server: Server): Promise<void> {
-  const closed = new Promise((resolve) => server.close(resolve));
+  const closed = new Promise((resolve) => Server.prototype.close.call(server, resolve));
   server.closeAllConnections();
   await closed;
 }

@@ -110,8 +110,8 @@ describe('a fleet of three tasks', () => {
     const { service } = fleet('Trio');
     // One that is in the middle of many of them.
     const victim = await vi.waitFor(() => {
-      const busiest = service.tasks.find(({ outstanding }) => outstanding >= 20);
-      if (busiest === undefined) throw new Error('no task has 20 streams yet');
+      const busiest = service.tasks.find(({ outstanding }) => outstanding >= 5);
+      if (busiest === undefined) throw new Error('no task has 5 streams yet');
       return busiest;
     }, patience);
     victim.kill();

@@ -90,7 +90,7 @@ describe('a run from the command line', () => {
     expect(output).toContain(`curl ${endpoint.url}/chat/completions`);
     expect(output).toContain(`new OpenAI({ baseURL: '${endpoint.url}', apiKey: '${endpoint.apiKey}' })`);
     expect(output).toContain('simulated');
-    expect(output).toContain('AWS::SQS::Queue (1): nothing stands in for it');
+    expect(output).toContain('AWS::Kinesis::Stream (1): nothing stands in for it');
     expect(output).toContain('arn:aws:secretsmanager:us-east-1:000000000000:secret:provider/key');
     await vi.waitFor(() => expect(started.output()).toContain('Handler'));
     started.child.kill('SIGINT');

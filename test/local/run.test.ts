@@ -69,7 +69,7 @@ describe('an assembly', () => {
 
   test('says what is not stood in for, and which secrets have no value', () => {
     expect(run.gaps).toContainEqual({
-      what: 'AWS::SQS::Queue',
+      what: 'AWS::Kinesis::Stream',
       count: 1,
       meaning: 'nothing stands in for it: it is as if it were not there',
     });

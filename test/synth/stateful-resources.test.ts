@@ -48,7 +48,7 @@ const MANAGED = {
   ServingGatewayAuthorizerLogsFACD92EE: 'AWS::Logs::LogGroup',
   ServingGatewayExecutionLogsB9F224F2: 'AWS::Logs::LogGroup',
   ServingGatewayHandlerLogs072E59F7: 'AWS::Logs::LogGroup',
-  ServingLedgerTableDEEF17B9: 'AWS::DynamoDB::GlobalTable, Retain',
+  ServingLedgerTableDEEF17B9: 'AWS::DynamoDB::Table, Retain',
   TiersstandardCC978D9A: 'AWS::ApiGateway::UsagePlan',
 };
 

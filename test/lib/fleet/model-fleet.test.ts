@@ -328,6 +328,7 @@ describe('as a backend', () => {
           cacheSalt: true,
           priority: 'lower-first',
           stickySeconds: 3600,
+          maxTasks: 1,
           retryAfterMs: 30_000,
         },
       },

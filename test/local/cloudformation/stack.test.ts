@@ -157,8 +157,8 @@ test('resources that nothing stands in for, and properties without effect, are l
     Resources: {
       F: { Type: 'AWS::Lambda::Function', Properties: { VpcConfig: { SubnetIds: [{ Ref: 'Unknown' }] } } },
       S: { Type: 'AWS::ApiGateway::Stage', Properties: { TracingEnabled: false } },
-      Q1: { Type: 'AWS::SQS::Queue' },
-      Q2: { Type: 'AWS::SQS::Queue' },
+      Q1: { Type: 'AWS::Kinesis::Stream' },
+      Q2: { Type: 'AWS::Kinesis::Stream' },
       V: { Type: 'AWS::EC2::VPC' },
       N: { Type: 'AWS::EC2::Subnet' },
       W: { Type: 'AWS::WAFv2::WebACLAssociation' },
@@ -167,8 +167,8 @@ test('resources that nothing stands in for, and properties without effect, are l
   });
   expect(gapsOf([stack])).toEqual([
     { what: 'AWS::EC2', count: 2, meaning: "no network is made: the functions run in this machine's" },
+    { what: 'AWS::Kinesis::Stream', count: 2, meaning: 'nothing stands in for it: it is as if it were not there' },
     { what: 'AWS::Lambda::Function VpcConfig', count: 1, meaning: "the code runs in this machine's network" },
-    { what: 'AWS::SQS::Queue', count: 2, meaning: 'nothing stands in for it: it is as if it were not there' },
     { what: 'AWS::WAFv2::WebACLAssociation', count: 1, meaning: 'no web ACL filters requests' },
   ]);
 });

@@ -12,9 +12,9 @@ import {
   ResponseType,
   RestApi,
 } from 'aws-cdk-lib/aws-apigateway';
+import { Stream } from 'aws-cdk-lib/aws-kinesis';
 import { type CfnFunction, Code, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
-import { Queue } from 'aws-cdk-lib/aws-sqs';
 import { afterAll } from 'vitest';
 
 const folders: string[] = [];
@@ -127,6 +127,6 @@ export function synthesize(options: { readonly managedInstances?: boolean; reado
   const plan = api.addUsagePlan('Plan', { throttle: { rateLimit: 100, burstLimit: 50 } });
   plan.addApiStage({ stage: api.deploymentStage });
   plan.addApiKey(api.addApiKey('Team'));
-  new Queue(stack, 'Jobs');
+  new Stream(stack, 'Clicks');
   return app.synth().directory;
 }
