@@ -15,6 +15,7 @@ import { Construct } from 'constructs';
 import { CACHE_ENDPOINT_ENV, type CacheBinding, type CacheContext } from '../private/cache-binding';
 import { cacheOptions } from '../private/cache-options';
 import { EndpointCache } from '../private/endpoint-cache';
+import { letIn } from '../private/let-in';
 import { requireInteger, requireKnown } from '../private/validation';
 import type { CacheEndpointAttributes } from './cache-endpoint';
 import type { CachePolicy } from './cache-policy';
@@ -228,7 +229,7 @@ export class ResponseCache extends Construct implements IResponseCache, IConnect
     if (connections === undefined) {
       throw new Error(`the gateway's function is in no VPC, and can't reach ${this.node.path}: pass compute with vpc`);
     }
-    this.connections.allowDefaultPortFrom(connections, 'The gateway function');
+    letIn(this.connections, connections, Port.tcp(PORT), 'The gateway function');
     this.grantConnect(grantee);
     return {
       config: {

@@ -4,6 +4,7 @@ import type { CacheEndpointAttributes } from '../cache/cache-endpoint';
 import type { IResponseCache } from '../cache/response-cache';
 import { CACHE_ENDPOINT_ENV, CACHE_SECRET_ENV, type CacheBinding, type CacheContext } from './cache-binding';
 import { cacheOptions } from './cache-options';
+import { letIn } from './let-in';
 import type { CacheAuthConfig } from './serving-config';
 import { requireInteger, requireKnown } from './validation';
 
@@ -39,7 +40,7 @@ export class EndpointCache implements IResponseCache {
       throw new Error("connectable needs the gateway's function in a VPC: pass vpc, or compute with vpc");
     }
     if (connectable !== undefined && connections !== undefined) {
-      connectable.connections.allowFrom(connections, Port.tcp(port), 'The gateway function');
+      letIn(connectable.connections, connections, Port.tcp(port), 'The gateway function');
     }
     password?.grantRead(grantee);
     return {

@@ -4,6 +4,7 @@ import type { ModelFleet } from '../../fleet/model-fleet';
 import type { FleetBackendOptions, IBackend } from '../../model/backend';
 import { TokenPrice } from '../../model/token-price';
 import type { BackendBinding, BackendContext } from '../backend-binding';
+import { letIn } from '../let-in';
 import { requireNumber } from '../validation';
 import { backendIdOf, commonConfig, DeployValues } from './base';
 
@@ -49,9 +50,7 @@ export class FleetBackend implements IBackend {
         `fleet "${fleet.fleetName}" can be reached from inside its VPC only, and the gateway's function is in none: pass compute: GatewayCompute.lambda({ vpc: fleet.vpc }) to the gateway`,
       );
     }
-    fleet.connections.allowDefaultPortFrom(connections, 'Gateway');
-    // Both ways: a security group of the user's own may let nothing out.
-    connections.allowTo(fleet.loadBalancer, Port.tcp(80), `Fleet ${fleet.fleetName}`);
+    letIn(fleet.connections, connections, Port.tcp(80), 'Gateway');
     const deploy = new DeployValues(this.backendId);
     fleet.apiKey?.grantRead(grantee);
     const { fields, unsupportedParameters } = fleet._engine;
