@@ -44,10 +44,16 @@ export interface CacheAsk {
   readonly gone: AbortSignal;
 }
 
+/**
+ * Where a consumer's name comes from: the deployment, the ledger (keys that were made later), nowhere (a key's id
+ * stands for it), or the job that a worker runs. Each is a namespace: no name of one kind gets another's answers.
+ */
+export type OwnerKind = 'declared' | 'registered' | 'key' | 'job';
+
 export interface Owner {
-  /** A declared consumer's name, or the id of a key that was made elsewhere: two namespaces. */
+  /** A name, or the id of a key that has none. */
   readonly consumer: string;
-  readonly declared: boolean;
+  readonly kind: OwnerKind;
   readonly tier: string;
 }
 

@@ -70,11 +70,11 @@ export function modelVersion(model: ModelConfig): string {
   return version;
 }
 
-/** Whose answers these are. Consumers that are declared and keys that aren't have names of different kinds. */
-export function ownerOf(scope: CacheScope, { consumer, declared, tier }: Owner): readonly string[] {
+/** Whose answers these are. */
+export function ownerOf(scope: CacheScope, { consumer, kind, tier }: Owner): readonly string[] {
   if (scope === 'global') return ['global'];
   if (scope === 'tier') return ['tier', tier];
-  return [declared ? 'consumer' : 'key', consumer];
+  return [kind, consumer];
 }
 
 /**

@@ -1,29 +1,29 @@
 import { performance } from 'node:perf_hooks';
-import type { AnswerFacts, Opened, Seat, SharedFailure, StoredAnswer } from '../cache/contract.ts';
+import type { AnswerFacts, Opened, OwnerKind, Seat, SharedFailure, StoredAnswer } from '../cache/contract.ts';
+import type { Consumer, ServingConfig } from '../contract/config.ts';
 import { isStandIn } from '../failover/plan.ts';
 import { policyOf } from '../failover/policy.ts';
 import { problemOf } from '../failover/quality.ts';
 import type { Admission } from './admit.ts';
 import type { ChatScope } from './chat.ts';
 import { ApiError } from './errors.ts';
-import { header } from './gateway.ts';
+import { type GatewayEvent, header } from './gateway.ts';
 import type { Caller } from './identify.ts';
 import { replay } from './replay.ts';
 
 /** Looks the request up. `undefined` where there is no cache. */
 export async function openCache(
-  { cache, config, event, record, client }: ChatScope,
+  { cache, config, event, record, client, registered }: ChatScope,
   caller: Caller,
   { model, request }: Admission,
   variant: string | undefined,
 ): Promise<Opened | undefined> {
   if (cache === undefined) return undefined;
-  const keyId = event.requestContext.identity?.apiKeyId ?? '';
   const opened = await cache
     .open({
       model,
       request,
-      owner: { consumer: caller.consumer, declared: config.consumers.has(keyId), tier: caller.tier.name },
+      owner: { consumer: caller.consumer, kind: ownerKind(event, config, registered), tier: caller.tier.name },
       maxOutputTokens: caller.tier.maxOutputTokens,
       size: Buffer.byteLength(event.body ?? ''),
       cacheControl: header(event, 'cache-control'),
@@ -37,6 +37,13 @@ export async function openCache(
     ...(opened.unavailable ? { unavailable: true } : {}),
   };
   return opened;
+}
+
+function ownerKind(event: GatewayEvent, config: ServingConfig, registered: Consumer | undefined): OwnerKind {
+  const keyId = event.requestContext.identity?.apiKeyId;
+  if (!keyId) return 'job';
+  if (config.consumers.has(keyId)) return 'declared';
+  return registered === undefined ? 'key' : 'registered';
 }
 
 export async function answerFromCache(scope: ChatScope, stored: StoredAnswer, admission: Admission): Promise<void> {

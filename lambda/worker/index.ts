@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ChangeMessageVisibilityCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { lazyCache } from '../cache/lazy.ts';
 import { loadConfig, SERVING_CONFIG_FILE } from '../contract/config.ts';
 import { every, handleEach, type SqsEvent, type SqsRecord, type SqsResult } from '../job/aws/messages.ts';
 import { messageOf } from '../job/aws/queues.ts';
@@ -24,7 +25,12 @@ const RESERVE_MS = 20_000;
 const log = (line: string): boolean => process.stdout.write(`${line}\n`);
 const config = loadConfig(readFileSync(join(import.meta.dirname, SERVING_CONFIG_FILE), 'utf8'), process.env);
 const walk = new Walk(config);
-const serve = createServing(config, { log, withPrelude: walk.withPrelude, identify: walk.identify });
+const cache = config.cache && lazyCache(config.cache, process.env);
+cache?.warm();
+const serve = createServing(config, {
+  ...{ log, withPrelude: walk.withPrelude, identify: walk.identify },
+  ...(cache && { cache }),
+});
 const shared = stores(process.env);
 const { jobs, queues, blobs, ended } = shared;
 const queueUrl = required(process.env, 'LLM_JOBS_QUEUE_URL');

@@ -158,6 +158,9 @@ export class Gateway extends Construct {
       config: () => this.renderConfig(props, { limits, cors }),
       consumers: Lazy.uncachedString({ produce: () => this.renderConsumers() }),
       bindLedger: (fn) => bindLedger(props.usageLedger, fn),
+      bindCache: (fn, at) => {
+        if (props.cache !== undefined) bindCache(this, props.cache, fn, at);
+      },
       addRoutes,
       addCaller: (caller) => this.registry.addCaller(caller),
     };

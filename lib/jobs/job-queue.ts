@@ -300,9 +300,9 @@ export class JobQueue extends Construct {
     const extension = props.gateway._extension();
     const fn = new HandlerFunction(this, 'Api', {
       description: 'Takes jobs, and tells what became of them',
-      // It calls no backend, and knows nothing of them.
+      // It calls no backend and answers nothing by itself: it needs to know neither of them nor of the cache.
       code: new ServingCode(handlerFolder('jobs'), () => {
-        const config = extension.config();
+        const { cache: _, ...config } = extension.config();
         return { ...config, models: config.models.map((model) => ({ ...model, backends: [] })) };
       }),
       memorySize: 512,
@@ -331,7 +331,9 @@ export class JobQueue extends Construct {
     }).function;
     addEnvironment(fn, environment);
     extension.bindLedger(fn);
-    extension.addCaller({ fn, ...(extension.network.vpc && { connections: fn.connections }) });
+    const connections = extension.network.vpc && fn.connections;
+    extension.bindCache(fn, connections);
+    extension.addCaller({ fn, ...(connections && { connections }) });
     this.grantStores(fn, props);
     grantSend(fn, this.queue, this.noticeQueue);
     return fn;

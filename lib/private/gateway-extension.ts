@@ -1,3 +1,4 @@
+import type { Connections } from 'aws-cdk-lib/aws-ec2';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import type { FunctionNetwork } from './compute-function-props';
 import type { HandlerFunctionProps } from './handler-function';
@@ -17,6 +18,8 @@ export interface GatewayExtension {
   readonly consumers: string;
   /** Lets a function use the ledger, where there is one. */
   bindLedger(fn: LambdaFunction): void;
+  /** Lets a function use the cache, where there is one; `connections` where it is in the VPC. */
+  bindCache(fn: LambdaFunction, connections: Connections | undefined): void;
   readonly addRoutes: ServingApi['addRoutes'];
   /** Lets a function call the backends of all models. */
   addCaller(caller: BackendCaller): void;

@@ -1,11 +1,15 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Template } from 'aws-cdk-lib/assertions';
+import { Vpc } from 'aws-cdk-lib/aws-ec2';
 import { expect, test } from 'vitest';
 import { CONSUMERS_ENV as HANDLER_CONSUMERS_ENV, loadConfig } from '../../lambda/contract/config.ts';
 import { STANDARD_POLICY } from '../../lambda/failover/policy.ts';
 import { DIMENSION_SETS } from '../../lambda/serving/metrics.ts';
-import { Backend, Consumer, FallbackPolicy, Model } from '../../lib';
+import { Backend, Consumer, FallbackPolicy, GatewayCompute, LlmServing, Model, ResponseCache } from '../../lib';
 import { CONSUMERS_ENV } from '../../lib/private/serving-config';
 import { METRICS_BY_DIMENSION, METRICS_OF_GATEWAY } from '../../lib/private/serving-metrics';
-import { anyTier, synthesize } from './fixture.ts';
+import { anyModel, anyTier, assemblyOf, newStack, synthesize } from './fixture.ts';
 
 test('the handler reads what synthesis wrote, with the environment that it gets', () => {
   const { config, environment } = synthesize({ corsOrigins: ['*'], features: ['search'] }, (stack) => {
@@ -39,6 +43,29 @@ test('the handler reads what synthesis wrote, with the environment that it gets'
   expect(loaded.modelByName.get('gpt-4o')?.backends[1]).toMatchObject({ baseUrl: 'http://deployed/v1' });
   expect(loaded.consumers.get('abc1234567')).toMatchObject({ name: 'bob', tier: { name: 'standard' } });
   expect(loaded.features.has('search')).toBe(true);
+});
+
+test('every function that reads the configuration gets the environment that it refers to', () => {
+  const stack = newStack();
+  const vpc = new Vpc(stack, 'Vpc');
+  const compute = GatewayCompute.lambda({ vpc });
+  new LlmServing(stack, 'Serving', {
+    ...{ compute, models: [anyModel(stack)], jobs: {} },
+    cache: new ResponseCache(stack, 'Cache', { vpc }),
+  });
+  const functions = Object.values(Template.fromStack(stack).findResources('AWS::Lambda::Function'));
+  const caches = functions.flatMap(({ Properties: { Code, Description, Environment } }) => {
+    const file = join(assemblyOf(stack), `asset.${Code.S3Key.replace('.zip', '')}`, 'serving-config.json');
+    if (!existsSync(file)) return [];
+    const names = Object.keys(Environment.Variables).filter((name) => name !== CONSUMERS_ENV);
+    const loaded = loadConfig(readFileSync(file, 'utf8'), Object.fromEntries(names.map((name) => [name, name])));
+    return [[Description, loaded.cache?.endpoint]];
+  });
+  expect(Object.fromEntries(caches)).toEqual({
+    'Serves chat completions': 'LLM_CACHE_ENDPOINT',
+    'Runs jobs': 'LLM_CACHE_ENDPOINT',
+    'Takes jobs, and tells what became of them': undefined,
+  });
 });
 
 test('a model without a policy is treated alike, whether synthesis or the handler fills it in', () => {

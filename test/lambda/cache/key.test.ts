@@ -11,7 +11,7 @@ const chat = (overrides: object = {}, backend: object = {}): ModelConfig =>
 const ASK: CacheAsk = {
   model: chat(),
   request: { model: 'chat', messages: [{ role: 'user', content: 'hello' }] },
-  owner: { consumer: 'alice', declared: true, tier: 'gold' },
+  owner: { consumer: 'alice', kind: 'declared', tier: 'gold' },
   maxOutputTokens: undefined,
   size: 10,
   cacheControl: undefined,
@@ -75,4 +75,10 @@ describe('the key changes', () => {
     ];
     expect(new Set(keys).size).toBe(keys.length);
   });
+});
+
+test('one name of a declared consumer, a key made later, a key without a name and a job are four owners', () => {
+  const kinds = ['declared', 'registered', 'key', 'job'] as const;
+  const keys = kinds.map((kind) => keyOf({ owner: { consumer: 'alice', kind, tier: 'gold' } }));
+  expect(new Set(keys).size).toBe(kinds.length);
 });
