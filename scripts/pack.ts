@@ -6,8 +6,11 @@ import { execFileSync } from 'node:child_process';
 import { ROOT } from './build/steps.ts';
 import { run } from './run.ts';
 
-/** Twice what it has: a bundle that takes in something large by mistake is noticed, a feature isn't held up. */
-const MAX_PACKED_KIB = 2_000;
+/**
+ * A quarter more than it has (2,810 KiB: six functions of up to 0.5 MiB, each with the SDK clients that it calls, 0.5
+ * the command line, the rest the constructs): a bundle that takes in something large by mistake is noticed.
+ */
+const MAX_PACKED_KIB = 3_500;
 
 /** Without one of these the package doesn't work. */
 const NEEDED = [
@@ -17,7 +20,9 @@ const NEEDED = [
   'assets/handlers/api/index.mjs',
   'assets/handlers/authorizer/index.mjs',
   'assets/handlers/meter/index.mjs',
-  'assets/cli/llm.mjs',
+  'assets/handlers/jobs/index.mjs',
+  'assets/handlers/worker/index.mjs',
+  'assets/handlers/webhook/index.mjs',
   'assets/schemas/chat-completion-request.json',
   'assets/cli/llm.mjs',
   'assets/sbom.cdx.json',
