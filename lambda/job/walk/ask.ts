@@ -7,6 +7,7 @@ import { Seam } from '../../failover/seam.ts';
 import type { GatewayEvent, Prelude, StreamingHandler } from '../../serving/gateway.ts';
 import type { Caller } from '../../serving/identify.ts';
 import type { RequestRecord } from '../../serving/settle.ts';
+import { AdmissionRefused } from '../../usage/admission-refused.ts';
 import type { Job } from '../job.ts';
 import type { Ask, ErrorBody, Outcome, Spent } from '../run-job.ts';
 import { Collector } from './collect.ts';
@@ -77,8 +78,9 @@ export class Walk {
         signal.removeEventListener('abort', abort);
       }
       const prelude = this.#preludes.get(out) ?? { statusCode: 500, headers: {} };
-      const spent = spentOf(collector.usage, this.#records.get(event), prelude);
-      return outcomeOf(job, asked, collector, partial, prelude, errorText.join(''), spent);
+      const record = this.#records.get(event);
+      const outcome = outcomeOf(job, asked, collector, partial, prelude, errorText.join(''), record);
+      return outcome.kind === 'refused' && neverFits(record) ? { ...outcome, neverFits: true } : outcome;
     };
   }
 }
@@ -112,9 +114,10 @@ function outcomeOf(
   before: string | undefined,
   prelude: Prelude,
   errorText: string,
-  spent: Spent,
+  record: RequestRecord | undefined,
 ): Outcome {
   const { usage } = collector;
+  const spent = spentOf(usage, record, prelude);
   if (prelude.statusCode === 200 && collector.isDone && collector.error === undefined) {
     const completion = collector.completion(before === undefined ? undefined : spliced(before, collector.text ?? ''));
     return { kind: 'answered', result: JSON.stringify({ ...completion, usage: totalUsage(job, usage) }), spent };
@@ -134,6 +137,9 @@ function outcomeOf(
     ...(retryAfter === undefined ? {} : { retryAfterMs: Number(retryAfter) * 1000 }),
   };
 }
+
+const neverFits = (record: RequestRecord | undefined): boolean =>
+  record?.error instanceof AdmissionRefused && record.error.refusal.never;
 
 /** What the answer says of itself; of one that broke off, what the walk knows (and the ledger counts). */
 function spentOf(usage: CompletionUsage | undefined, record: RequestRecord | undefined, prelude: Prelude): Spent {
