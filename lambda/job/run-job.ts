@@ -12,6 +12,8 @@ export type Outcome =
       readonly status: number;
       readonly error: ErrorBody;
       readonly retryAfterMs?: number;
+      /** It asks for more than a limit ever has: however long it waits, there won't be room. */
+      readonly neverFits?: boolean;
       /** What there was of the answer when it broke off, if another run can go on with it. */
       readonly partial?: string;
       readonly spent: Spent;
@@ -157,9 +159,9 @@ async function settleRun(job: Job, run: string, outcome: Outcome | 'lost', runne
     await again(job, run, now, { counts: false, with: { ...spent, ...partial } }, runner);
     return;
   }
-  const { status, error, retryAfterMs } = outcome;
+  const { status, error, retryAfterMs, neverFits = false } = outcome;
   const fail = { status: 'failed', with: { ...spent, error: JSON.stringify(error) } } as const;
-  if (!isRetryable(status)) return finish(job, run, fail, runner);
+  if (neverFits || !isRetryable(status)) return finish(job, run, fail, runner);
   const waits = isWait(status, retryAfterMs);
   if (!waits && job.attempts >= MAX_ATTEMPTS) return finish(job, run, fail, runner);
   // As long as was asked for; how long it sleeps at a stretch is another matter.

@@ -8,7 +8,7 @@ import type { LedgerRoom } from '../usage/index.ts';
 import { answerChat } from './chat.ts';
 import { ClientResponse, type WithPrelude } from './client-response.ts';
 import { ApiError } from './errors.ts';
-import type { StreamingHandler } from './gateway.ts';
+import type { GatewayEvent, StreamingHandler } from './gateway.ts';
 import { identifyCaller } from './identify.ts';
 import { ledgerLine, ledgerOf, registeredConsumer, settleInLedger, usage } from './ledger-steps.ts';
 import { getModel, listModels } from './models.ts';
@@ -31,6 +31,8 @@ export interface ServingDeps {
   readonly ledger?: LedgerRoom;
   /** Where processes tell each other which task of a fleet has which prefix. Without it, or the cache, each finds out for itself. */
   readonly sharedHints?: SharedHints;
+  /** Told what came of a chat completion and what it cost, however it ended, before the handler returns. */
+  onSettled?(event: GatewayEvent, record: RequestRecord): void;
 }
 
 const ROUTES: readonly Route[] = [
@@ -111,6 +113,7 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
       if (record !== undefined) {
         record.durationMs = performance.now() - start;
         record.status = client.status ?? 0;
+        deps.onSettled?.(event, record);
         try {
           // The client has its answer: it doesn't wait for this.
           record.ledgerEvents.push(...(await settleInLedger(record)));

@@ -28,7 +28,7 @@ const walk = new Walk(config);
 const cache = config.cache && lazyCache(config.cache, process.env);
 cache?.warm();
 const serve = createServing(config, {
-  ...{ log, withPrelude: walk.withPrelude, identify: walk.identify },
+  ...{ log, withPrelude: walk.withPrelude, identify: walk.identify, onSettled: walk.onSettled },
   ...(cache && { cache }),
 });
 const shared = stores(process.env);

@@ -48,7 +48,7 @@ export class EventSources {
     const running = new Set<Promise<void>>();
     while (!signal.aborted) {
       if (running.size >= mapping.maxConcurrency) {
-        await Promise.race([...running, aborted(signal)]);
+        await oneOf(running, signal);
         continue;
       }
       try {
@@ -91,15 +91,27 @@ async function invoke(mapping: Mapping, messages: readonly Message[], functions:
     try {
       const response = await functions.invoke(mapping.functionArn, event);
       if (response.kind !== 'buffered' || !mapping.reportsFailures) return new Set();
-      const result = JSON.parse(response.payload.toString()) as {
-        batchItemFailures?: ReadonlyArray<{ itemIdentifier: string }>;
-      } | null;
-      return new Set((result?.batchItemFailures ?? []).map(({ itemIdentifier }) => itemIdentifier));
+      return failuresIn(JSON.parse(response.payload.toString()));
     } catch (error) {
       if (!(error instanceof ThrottledError)) throw error;
       await sleep(PAUSE_MS);
     }
   }
+}
+
+/**
+ * @throws Error for what Lambda takes for the failure of the whole batch
+ * @see https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+ */
+function failuresIn(result: { batchItemFailures?: ReadonlyArray<{ itemIdentifier?: unknown }> | null } | null) {
+  const ids = new Set<string>();
+  for (const { itemIdentifier } of result?.batchItemFailures ?? []) {
+    if (typeof itemIdentifier !== 'string' || itemIdentifier === '') {
+      throw new Error('the function names a failed message by something that is no id');
+    }
+    ids.add(itemIdentifier);
+  }
+  return ids;
 }
 
 const recordOf = (mapping: Mapping, message: Message): object => ({
@@ -134,5 +146,14 @@ function mappingOf(resource: Resource): Mapping[] {
   ];
 }
 
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+/** Until one of them is done, or all is over. */
+async function oneOf(running: Iterable<Promise<void>>, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const stop = (): void => resolve();
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    await Promise.race([...running, promise]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}

@@ -6,14 +6,17 @@ import { isContinuable } from '../../failover/may-resume.ts';
 import { Seam } from '../../failover/seam.ts';
 import type { GatewayEvent, Prelude, StreamingHandler } from '../../serving/gateway.ts';
 import type { Caller } from '../../serving/identify.ts';
+import type { RequestRecord } from '../../serving/settle.ts';
+import { AdmissionRefused } from '../../usage/admission-refused.ts';
 import type { Job } from '../job.ts';
 import type { Ask, ErrorBody, Outcome, Spent } from '../run-job.ts';
 import { Collector } from './collect.ts';
 
-/** The worker's side of the walk: who a request is from, and where its answer goes. */
+/** The worker's side of the walk: who a request is from, where its answer goes, and what it cost. */
 export class Walk {
   readonly #callers = new WeakMap<GatewayEvent, Caller>();
   readonly #preludes = new WeakMap<Writable, Prelude>();
+  readonly #records = new WeakMap<GatewayEvent, RequestRecord>();
   readonly #config: ServingConfig;
 
   constructor(config: ServingConfig) {
@@ -31,6 +34,11 @@ export class Walk {
   readonly withPrelude = (stream: Writable, prelude: Prelude): Writable => {
     this.#preludes.set(stream, prelude);
     return stream;
+  };
+
+  /** For `ServingDeps`: an answer that broke off doesn't say itself what it cost. */
+  readonly onSettled = (event: GatewayEvent, record: RequestRecord): void => {
+    this.#records.set(event, record);
   };
 
   /** @param remainingMs until the run has to stop */
@@ -70,7 +78,9 @@ export class Walk {
         signal.removeEventListener('abort', abort);
       }
       const prelude = this.#preludes.get(out) ?? { statusCode: 500, headers: {} };
-      return outcomeOf(job, asked, collector, partial, prelude, errorText.join(''));
+      const record = this.#records.get(event);
+      const outcome = outcomeOf(job, asked, collector, partial, prelude, errorText.join(''), record);
+      return outcome.kind === 'refused' && neverFits(record) ? { ...outcome, neverFits: true } : outcome;
     };
   }
 }
@@ -104,15 +114,10 @@ function outcomeOf(
   before: string | undefined,
   prelude: Prelude,
   errorText: string,
+  record: RequestRecord | undefined,
 ): Outcome {
   const { usage } = collector;
-  const backend = prelude.headers['x-llm-backend'];
-  const spent: Spent = {
-    inputTokens: usage?.prompt_tokens ?? 0,
-    outputTokens: usage?.completion_tokens ?? 0,
-    costUsd: usage?.cost_usd ?? 0,
-    ...(backend === undefined ? {} : { backend }),
-  };
+  const spent = spentOf(usage, record, prelude);
   if (prelude.statusCode === 200 && collector.isDone && collector.error === undefined) {
     const completion = collector.completion(before === undefined ? undefined : spliced(before, collector.text ?? ''));
     return { kind: 'answered', result: JSON.stringify({ ...completion, usage: totalUsage(job, usage) }), spent };
@@ -130,6 +135,20 @@ function outcomeOf(
     spent,
     ...partial,
     ...(retryAfter === undefined ? {} : { retryAfterMs: Number(retryAfter) * 1000 }),
+  };
+}
+
+const neverFits = (record: RequestRecord | undefined): boolean =>
+  record?.error instanceof AdmissionRefused && record.error.refusal.never;
+
+/** What the answer says of itself; of one that broke off, what the walk knows (and the ledger counts). */
+function spentOf(usage: CompletionUsage | undefined, record: RequestRecord | undefined, prelude: Prelude): Spent {
+  const backend = prelude.headers['x-llm-backend'] ?? record?.backend;
+  return {
+    inputTokens: usage?.prompt_tokens ?? record?.usage?.inputTokens ?? 0,
+    outputTokens: usage?.completion_tokens ?? record?.usage?.outputTokens ?? 0,
+    costUsd: usage?.cost_usd ?? record?.costUsd ?? 0,
+    ...(backend === undefined ? {} : { backend }),
   };
 }
 

@@ -1,0 +1,140 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { loadConfig } from '../../../lambda/contract/config.ts';
+import type { Change, Item } from '../../../lambda/job/change.ts';
+import { asJob, itemOf, type Job } from '../../../lambda/job/job.ts';
+import { runJob } from '../../../lambda/job/run-job.ts';
+import { Walk } from '../../../lambda/job/walk/ask.ts';
+import { createServing } from '../../../lambda/serving/serve.ts';
+import { openLedger } from '../../../lambda/usage/index.ts';
+import type { TierLimitsConfig } from '../../../lib/private/serving-config.ts';
+import { budgetedTier, ledgerConfig, ledgerOf } from '../support/ledger.ts';
+import { HELLO, model, openAiBackend, servingConfig } from '../support/serving.ts';
+import { answerText, Upstream } from '../support/upstream.ts';
+import { createLedgerTable, startDynamoDb, type TestDynamoDb } from '../usage/fixture.ts';
+import { anyJob } from './support/jobs.ts';
+import { applied } from './support/memory-table.ts';
+
+/** Half past, in a month that has an hour left. */
+const START = Date.parse('2026-11-30T23:00:30Z');
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+
+let dynamoDb: TestDynamoDb;
+let upstream: Upstream;
+let table: string;
+beforeAll(async () => {
+  dynamoDb = await startDynamoDb();
+  upstream = await Upstream.start(answerText('four tokens of text'));
+});
+afterAll(async () => {
+  await upstream.stop();
+  await dynamoDb.close();
+});
+beforeEach(async () => {
+  table = await createLedgerTable(dynamoDb.client);
+  upstream.requests.length = 0;
+});
+
+/** A worker before a ledger, both by the test's clock. */
+function workerOf(limits: Partial<TierLimitsConfig>) {
+  const time = { now: START };
+  const now = (): number => time.now;
+  const config = loadConfig(
+    JSON.stringify(
+      servingConfig([model([openAiBackend(upstream.url)])], { ...ledgerConfig, tiers: [budgetedTier(limits)] }),
+    ),
+    { LEDGER: table },
+  );
+  if (config.ledger === undefined) throw new Error('the configuration has no ledger');
+  const walk = new Walk(config);
+  const { withPrelude, identify, onSettled } = walk;
+  const ledger = openLedger(config.ledger, { now });
+  const serve = createServing(config, { log: () => {}, withPrelude, identify, onSettled, ledger });
+  const items = new Map<string, Item>();
+  const messages: Array<{ id: string; delayMs: number }> = [];
+  const job = (id: string): Job => asJob(items.get(id) as Item);
+  const runner = {
+    table: {
+      get: async (id: string) => job(id),
+      create: () => Promise.reject(new Error('not here')),
+      change: async (id: string, change: Change) => {
+        const next = applied(change, items.get(id) as Item);
+        if (next !== undefined) items.set(id, next);
+        return next === undefined ? undefined : asJob(next);
+      },
+    },
+    queues: {
+      run: async ({ id }: { id: string }, delayMs: number) => void messages.push({ id, delayMs }),
+      notify: async () => {},
+    },
+    blobs: { put: () => Promise.reject(new Error('none')), get: () => Promise.reject(new Error('none')) },
+    ask: walk.asker(serve, () => 60_000),
+    now,
+    random: () => 0,
+    newRun: randomUUID,
+    every: () => () => {},
+  };
+  return {
+    time,
+    messages,
+    job,
+    submit(id: string, more: object = {}, of: Partial<Job> = {}): void {
+      const request = JSON.stringify({ ...HELLO, ...more });
+      items.set(id, itemOf(anyJob({ id, request, createdAt: START, expiresAt: START + 24 * HOUR, ...of })));
+    },
+    run: async (id: string): Promise<Job> => {
+      await runJob(id, runner);
+      return job(id);
+    },
+  };
+}
+
+test("a job that its minute has no tokens for waits for the next one, and isn't a failure the poorer for it", async () => {
+  // Each asks for something over a hundred tokens, and uses fourteen.
+  const worker = workerOf({ tokensPerMinute: 115 });
+  worker.submit('first');
+  worker.submit('second');
+  expect(await worker.run('first')).toMatchObject({ status: 'succeeded' });
+  expect(await worker.run('second')).toMatchObject({
+    status: 'queued',
+    waitsFor: 'rate_limit_exceeded',
+    attempts: 0,
+    notBefore: START + MINUTE / 2,
+  });
+  expect(worker.messages).toEqual([{ id: 'second', delayMs: MINUTE / 2 }]);
+  expect(upstream.requests).toHaveLength(1);
+  worker.time.now = worker.job('second').notBefore;
+  expect(await worker.run('second')).toMatchObject({ status: 'succeeded', attempts: 1 });
+  const all = ['first', 'second'].map(worker.job);
+  const cost = Math.round(all.reduce((sum, { costUsd = 0 }) => sum + costUsd, 0) * 1e9);
+  expect(await ledgerOf(dynamoDb.client, table, 'alice')).toMatchObject({ cost });
+});
+
+test('a job larger than a whole minute fails at once, with the error that a live request would get', async () => {
+  const worker = workerOf({ tokensPerMinute: 150 });
+  worker.submit('large', { messages: [{ role: 'user', content: 'long '.repeat(500) }] });
+  const job = await worker.run('large');
+  expect(job.status).toBe('failed');
+  expect(JSON.parse(job.error ?? '')).toMatchObject({
+    code: 'rate_limit_exceeded',
+    message: expect.stringContaining('Request too large'),
+  });
+  expect(worker.messages).toEqual([]);
+});
+
+test("a job that its month has no money for waits for the next one, if it doesn't expire before", async () => {
+  const worker = workerOf({ monthlyBudgetUsd: 0.0003 });
+  worker.submit('first');
+  expect(await worker.run('first')).toMatchObject({ status: 'succeeded' });
+  for (let i = 0; worker.job('first').status === 'succeeded'; i++) {
+    worker.submit('first');
+    await worker.run('first');
+    if (i > 50) throw new Error('the budget has no end');
+  }
+  expect(worker.job('first')).toMatchObject({ status: 'queued', waitsFor: 'insufficient_quota', attempts: 0 });
+  worker.submit('hasty', {}, { expiresAt: START + HOUR / 2 });
+  expect(await worker.run('hasty')).toMatchObject({ status: 'failed' });
+  worker.time.now = START + HOUR;
+  expect(await worker.run('first')).toMatchObject({ status: 'succeeded' });
+});
