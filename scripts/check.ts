@@ -1,6 +1,6 @@
 /**
- * Everything that can be checked without running the tests: format and lint, types, the generated API.md, the
- * snippets of README and docs, the lock files.
+ * Everything that can be checked without running the tests: format and lint, types, the generated API.md and
+ * pictures, the snippets and commands of README and docs, the lock files.
  *
  *   node scripts/check.ts [--fix]
  */
@@ -8,6 +8,7 @@ import { checkApiCompatibility } from './check/api-compatibility.ts';
 import { checkApiDocs } from './check/api-docs.ts';
 import { checkCommands } from './check/commands.ts';
 import { checkLockFiles } from './check/lock-files.ts';
+import { checkPictures } from './check/pictures.ts';
 import { checkSnippets } from './check/snippets.ts';
 import { run } from './run.ts';
 
@@ -19,6 +20,7 @@ const checks: ReadonlyArray<readonly [name: string, check: () => Promise<void>]>
   ['types of lambda', () => run('tsc', ['-p', 'lambda/tsconfig.json'])],
   ['types of everything else', () => run('tsc', ['-p', 'tsconfig.json'])],
   ['API.md in sync', () => checkApiDocs({ fix })],
+  ['pictures of the architecture in sync', () => checkPictures({ fix })],
   ['API compatible with the last release', () => checkApiCompatibility()],
   ['snippets of README and docs compile', () => checkSnippets()],
   ['commands of README and docs', () => checkCommands()],

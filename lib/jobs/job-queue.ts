@@ -32,6 +32,7 @@ import {
 } from '../private/jobs/environment';
 import { JOB_ROUTES } from '../private/jobs/routes';
 import { createBucket, createQueues, createTable } from '../private/jobs/stores';
+import { incidentDescription } from '../private/runbook';
 import { ServingCode } from '../private/serving-code';
 import { CONSUMERS_ENV } from '../private/serving-config';
 import { requireDuration, requireInteger, requireKnown } from '../private/validation';
@@ -258,20 +259,34 @@ export class JobQueue extends Construct {
       'OldestJobAlarm',
       this.metricOldestJobAge(),
       oldest.toSeconds(),
-      'A job that could run has waited for long: workers or models are too few, or broken.',
+      incidentDescription(
+        'jobs-wait',
+        'A job that could run has waited for long: workers or models are too few, or broken.',
+      ),
     );
-    this.depthAlarm = alarm('DepthAlarm', this.metricDepth(), props.depthAlarm ?? 10_000, 'Many jobs wait to be run.');
+    this.depthAlarm = alarm(
+      'DepthAlarm',
+      this.metricDepth(),
+      props.depthAlarm ?? 10_000,
+      incidentDescription('jobs-wait', 'Many jobs wait to be run.'),
+    );
     this.deadLettersAlarm = alarm(
       'DeadLettersAlarm',
       this.deadLetterQueue.metricApproximateNumberOfMessagesVisible({ statistic: Stats.MAXIMUM }),
       1,
-      'No worker could handle a message: see the log of the worker, then run `llm-serving jobs redrive`.',
+      incidentDescription(
+        'dead-letters',
+        'No worker could handle a message: see the log of the worker, then run `llm-serving jobs redrive`.',
+      ),
     );
     this.deliveryFailuresAlarm = alarm(
       'DeliveryFailuresAlarm',
       this.metricUndeliveredNotices(),
       1,
-      'A notification could not be delivered: its job has the reason, `llm-serving jobs redrive` sends it again.',
+      incidentDescription(
+        'notifications-not-delivered',
+        'A notification could not be delivered: its job has the reason, `llm-serving jobs redrive` sends it again.',
+      ),
     );
   }
 

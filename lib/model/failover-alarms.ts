@@ -8,6 +8,7 @@ import {
   TreatMissingData,
 } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
+import { incidentDescription } from '../private/runbook';
 import { requireInteger, requireNumber } from '../private/validation';
 import type { Model } from './model';
 
@@ -85,25 +86,37 @@ export class FailoverAlarms extends Construct {
       evaluationPeriods: 3,
       datapointsToAlarm: 2,
       treatMissingData: TreatMissingData.NOT_BREACHING,
-      alarmDescription: `Many requests for model ${name} were not answered by its first backend.`,
+      alarmDescription: incidentDescription(
+        'failover-rate',
+        `Many requests for model ${name} were not answered by its first backend.`,
+      ),
     });
     this.breakerOpened = this.count(
       'BreakerOpened',
       model.metricBreakersOpened(),
       props.breakersOpened ?? 1,
-      `A backend of model ${name} failed so often that it is not asked for a while. The log says which one.`,
+      incidentDescription(
+        'circuit-open',
+        `A backend of model ${name} failed so often that it is not asked for a while. The log says which one.`,
+      ),
     );
     this.allBackendsFailed = this.count(
       'AllBackendsFailed',
       model.metricAllBackendsFailed(),
       props.allBackendsFailed ?? 1,
-      `No backend of model ${name} answered: clients got an error, or a fixed reply.`,
+      incidentDescription(
+        'all-backends-failed',
+        `No backend of model ${name} answered: clients got an error, or a fixed reply.`,
+      ),
     );
     this.credentialErrors = this.count(
       'CredentialErrors',
       model.metricCredentialErrors(),
       1,
-      `A backend of model ${name} refused a credential, or does not know its model. The log says which one.`,
+      incidentDescription(
+        'credentials-refused',
+        `A backend of model ${name} refused a credential, or does not know its model. The log says which one.`,
+      ),
     );
     for (const action of props.actions ?? []) {
       for (const alarm of [this.failoverRate, this.breakerOpened, this.allBackendsFailed, this.credentialErrors]) {

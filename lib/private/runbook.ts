@@ -1,5 +1,8 @@
-/** Where operators read what an alarm means. */
-const RUNBOOK = 'https://github.com/cdk-llm-serving/cdk-llm-serving/blob/main/docs/alarms.md';
+const DOCUMENTS = 'https://github.com/cdk-llm-serving/cdk-llm-serving/blob/main/docs';
+
+/** Where operators read what an alarm means: those about money have a document of their own. */
+const MONEY = `${DOCUMENTS}/alarms.md`;
+const OPERATIONS = `${DOCUMENTS}/operations.md`;
 
 export interface AlarmText {
   /** The heading in docs/alarms.md, as an anchor. */
@@ -16,7 +19,12 @@ const MAX_LENGTH = 1024;
 
 /** What an alarm's message says besides CloudWatch's own words, which tell how much and since when. */
 export function alarmDescription({ anchor, what, who, todo }: AlarmText): string {
-  const text = `${what}\nHow much and since when: see the reason for the change of state.\nWho: ${who}\nWhat to do: ${todo}\nRunbook: ${RUNBOOK}#${anchor}`;
+  const text = `${what}\nHow much and since when: see the reason for the change of state.\nWho: ${who}\nWhat to do: ${todo}\nRunbook: ${MONEY}#${anchor}`;
   if (text.length > MAX_LENGTH) throw new Error(`the description of alarm ${anchor} has ${text.length} characters`);
   return text;
+}
+
+/** The description of an alarm that isn't about money, whose runbook is a heading in docs/operations.md. */
+export function incidentDescription(anchor: string, what: string): string {
+  return `${what}\nRunbook: ${OPERATIONS}#${anchor}`;
 }
