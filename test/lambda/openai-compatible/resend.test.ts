@@ -62,16 +62,16 @@ test('a reset after the first bytes of an answer is no dead connection', async (
   expect(up.requests).toHaveLength(1);
 });
 
-test('a request that is sent again has what is left of its time, not all of it anew', async () => {
-  const { chat, requestLog } = await warm(1500);
+// Again on a machine that was busy: with all its time anew it always takes 600.
+test('a request that is sent again has what is left of its time, not all of it anew', { retry: 4 }, async () => {
+  const { chat, requestLog } = await warm(400);
   up.answer = (...args) => {
     up.answer = () => {};
-    return resetsAfter(1000)(...args);
+    return resetsAfter(200)(...args);
   };
   expect((await chat(STREAMED)).status).toBe(504);
   expect(up.requests).toHaveLength(2);
-  // With all its time anew it would be 2,500.
-  expect(requestLog()[0]?.Duration).toBeLessThan(2300);
+  expect(requestLog()[0]?.Duration).toBeLessThan(550);
 });
 
 test('the time to the first token counts from the request, not from the response', async () => {
