@@ -6,13 +6,13 @@ import { deltaOf } from './frame-delta.ts';
 /** The part of an answer that the client has. */
 export interface Partial {
   readonly text: string;
-  /** A tool call has begun: its arguments can't be continued by another model. */
-  readonly callsTools: boolean;
+  /** Something has begun that another model can't continue: a tool call's arguments, a refusal. */
+  readonly isMore: boolean;
 }
 
 export function partialOf(sent: readonly Frame[]): Partial {
   const deltas = sent.map(deltaOf);
-  return { text: deltas.map(({ content }) => content).join(''), callsTools: deltas.some((delta) => delta.callsTools) };
+  return { text: deltas.map(({ content }) => content).join(''), isMore: deltas.some(({ isMore }) => isMore) };
 }
 
 /** Engines that go on with the last message themselves neither repeat nor comment anything. */

@@ -34,7 +34,7 @@ export async function resume(
   if (broken.finishReason !== undefined && (request.n ?? 1) === 1) return { attempt: broken, answer: ended() };
   const partial = sent && partialOf(sent);
   const [sample] = sent ?? [];
-  if (partial === undefined || sample === undefined || partial.callsTools || !mayResume(session)) throw failure;
+  if (partial === undefined || sample === undefined || partial.isMore || !mayResume(session)) throw failure;
   const order = resumersOf(session, broken, failure);
   if (order.length === 0) throw failure;
   try {
@@ -60,7 +60,7 @@ export async function takeOver(
   const partial = partialOf(sent);
   const [sample] = sent;
   const order = plan.order.filter(({ config }) => !isStandIn(config));
-  if (sample === undefined || partial.callsTools || !mayResume(session) || order.length === 0) {
+  if (sample === undefined || partial.isMore || !mayResume(session) || order.length === 0) {
     throw new BackendError(broken.backend, 'connection', 'the request that led this answer is gone');
   }
   return goOn(session, order, sample, partial.text);

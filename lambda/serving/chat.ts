@@ -70,6 +70,7 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   Object.assign(record, { consumer: caller.consumer, tier: caller.tier.name });
   const request = parseChatRequest(event, config.limits.maxRequestBytes);
   record.stream = request.stream === true;
+  record.request = request;
   const purpose = identifyPurpose(event, request, config);
   Object.assign(record, { user: purpose.user, feature: purpose.feature, featureDimension: purpose.featureDimension });
   const { admission, headers } = await admitted(admit(request, caller.tier, config), caller, scope);
