@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { BackendError, type Frame, type Usage } from '../backends/backend.ts';
 import { OutputEstimate } from '../serving/estimate.ts';
 import type { Candidate } from '../serving/route.ts';
+import type { BreakerCall } from './breaker.ts';
 import { deltaOf } from './frame-delta.ts';
 
 /** Why a backend was asked. */
@@ -14,6 +15,7 @@ export type AttemptReason = 'first' | 'failover' | 'retry' | 'hedge' | 'resume';
 export class Attempt {
   readonly candidate: Candidate;
   readonly reason: AttemptReason;
+  readonly breakerCall: BreakerCall;
   readonly #start = performance.now();
   readonly #controller = new AbortController();
   readonly #request: AbortSignal;
@@ -36,9 +38,10 @@ export class Attempt {
   /** Of what no usage has told yet. */
   output = new OutputEstimate();
 
-  constructor(candidate: Candidate, reason: AttemptReason, request: AbortSignal) {
+  constructor(candidate: Candidate, reason: AttemptReason, request: AbortSignal, breakerCall: BreakerCall = {}) {
     this.candidate = candidate;
     this.reason = reason;
+    this.breakerCall = breakerCall;
     this.#request = request;
     if (request.aborted) this.#onRequestAbort();
     else request.addEventListener('abort', this.#onRequestAbort, { once: true });

@@ -122,9 +122,11 @@ async function answerAnew(
     ? [totalTimeoutMs, '']
     : [Math.min(totalTimeoutMs, wholeAnswerTimeoutMs), " Long answers need 'stream: true'."];
   const deadline = new Deadline(limit, context.getRemainingTimeInMillis(), advice, seat?.gone ?? client.gone);
+  const policy = policyOf(admission.model);
   await health.refresh(
     admission.model.name,
     candidates.map(({ config: { id } }) => id),
+    policy,
   );
   const plan = planOf(candidates, admission.request, health);
   const session = new Session({
@@ -135,7 +137,7 @@ async function answerAnew(
     model: admission.model.name,
     request: admission.request,
     plan,
-    policy: policyOf(admission.model),
+    policy,
     health,
     signal: deadline.signal,
     leftMs: () => deadline.leftMs,
