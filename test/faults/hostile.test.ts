@@ -140,6 +140,13 @@ describe('what no other model can go on with is not resumed:', () => {
   });
 });
 
+test('an answer of which only white space came is begun anew: no message of nothing is sent', async () => {
+  const first = await backend('first', cut(ROLE + chunk({ content: '\n\n' })));
+  const { chat } = run([first, await good()]);
+  expect(textOf((await chat(STREAM)).events)).toBe('\n\ngood');
+  expect(upstreams.at(-1)?.requests[0]?.body.messages).toEqual(HELLO.messages);
+});
+
 test("a function call of the former kind is no empty answer", async () => {
   const first = await backend('first', (response) => {
     response.writeHead(200, { 'content-type': 'application/json' });
