@@ -1,8 +1,8 @@
 import { performance } from 'node:perf_hooks';
 import { BackendError, type Frame, type Usage } from '../backends/backend.ts';
 import { OutputEstimate } from '../serving/estimate.ts';
-import type { Candidate } from '../serving/route.ts';
 import type { BreakerCall } from './breaker.ts';
+import type { Candidate } from './candidate.ts';
 import { deltaOf } from './frame-delta.ts';
 
 /** Why a backend was asked. */

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BackendError } from '../backends/backend.ts';
-import type { Candidate } from '../serving/route.ts';
 import type { Attempt, AttemptReason } from './attempt.ts';
 import { backoffMs } from './backoff.ts';
+import type { Candidate } from './candidate.ts';
 import { longerThan } from './plan.ts';
 import { LowQuality } from './quality.ts';
 import type { Session } from './session.ts';

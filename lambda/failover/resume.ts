@@ -1,11 +1,10 @@
 import { BackendError, type Frame } from '../backends/backend.ts';
-import type { Candidate } from '../serving/route.ts';
 import type { Attempt } from './attempt.ts';
+import { type Candidate, isStandIn } from './candidate.ts';
 import { continuation, continuesItself, partialOf } from './continuation.ts';
 import { type Answered, type Asking, dispatch } from './dispatch.ts';
 import { parseFrame } from './frame-delta.ts';
 import { mayResume } from './may-resume.ts';
-import { isStandIn } from './plan.ts';
 import type { Session } from './session.ts';
 import { splice } from './splice.ts';
 import { discard, type StartedStream, startStream } from './start-stream.ts';

@@ -1,11 +1,11 @@
 import type { FallbackConfig } from '../../lib/private/serving-config.ts';
 import type { BackendCall, BackendError } from '../backends/backend.ts';
 import type { ChatCompletionRequest } from '../contract/openai.ts';
-import type { Candidate } from '../serving/route.ts';
 import { Attempt, type AttemptReason } from './attempt.ts';
+import { type Candidate, isStandIn } from './candidate.ts';
 import type { Health } from './health.ts';
 import type { RecentLatency } from './latency.ts';
-import { isStandIn, type Plan } from './plan.ts';
+import type { Plan } from './plan.ts';
 
 export interface SessionOptions {
   readonly requestId: string;
