@@ -5,6 +5,7 @@ import { Breaker } from '../../../lambda/failover/breaker.ts';
 import { Health, type SharedBreakers } from '../../../lambda/failover/health.ts';
 import { RecentLatency } from '../../../lambda/failover/latency.ts';
 import { STANDARD_POLICY } from '../../../lambda/failover/policy.ts';
+import { RetryBudget } from '../../../lambda/failover/retry-budget.ts';
 
 const CONFIG = {
   windowMs: 10_000,
@@ -196,6 +197,20 @@ test("what says nothing about a backend doesn't open its breaker", () => {
     for (let call = 0; call < 5; call += 1) health.failed('b', {}, new BackendError('b', kind, 'x'), STANDARD_POLICY);
   }
   expect(health.admits('b')).toBe(true);
+});
+
+test('no quiet time saves up retries: hundreds of processes would spend them on the same outage', () => {
+  const [processes, requests, share] = [300, 20, 0.1];
+  let retries = 0;
+  for (let process = 0; process < processes; process += 1) {
+    const budget = new RetryBudget();
+    for (let quiet = 0; quiet < 1000; quiet += 1) budget.deposit(share);
+    for (let request = 0; request < requests; request += 1) {
+      budget.deposit(share);
+      if (budget.take()) retries += 1;
+    }
+  }
+  expect(retries).toBeLessThanOrEqual(processes * (2 + requests * share));
 });
 
 describe('the wait before a retry', () => {
