@@ -86,12 +86,7 @@ export class Health {
   }
 
   /** @returns whether its breaker opened: an answer that came much too late is a failure, too */
-  succeeded(
-    backend: string,
-    call: BreakerCall,
-    firstTokenMs: number,
-    { breaker: config }: FallbackConfig,
-  ): boolean {
+  succeeded(backend: string, call: BreakerCall, firstTokenMs: number, { breaker: config }: FallbackConfig): boolean {
     if (config === undefined) return false;
     if (config.slowFirstTokenMs !== undefined && firstTokenMs > config.slowFirstTokenMs) {
       return this.#failed(backend, call, config);

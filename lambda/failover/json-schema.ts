@@ -154,8 +154,7 @@ class Judge {
     if (!isObject(a) || !isObject(b)) return false;
     const names = Object.keys(a);
     return (
-      names.length === Object.keys(b).length &&
-      names.every((name) => Object.hasOwn(b, name) && below(a[name], b[name]))
+      names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && below(a[name], b[name]))
     );
   }
 

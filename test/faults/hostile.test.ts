@@ -98,7 +98,10 @@ describe('a client gets no event that its SDK chokes on', () => {
   });
 
   test.each([
-    ['a byte order mark, CR and no space', (body: string) => `\ufeff${body.replaceAll('data: ', 'data:').replaceAll('\n', '\r')}`],
+    [
+      'a byte order mark, CR and no space',
+      (body: string) => `\ufeff${body.replaceAll('data: ', 'data:').replaceAll('\n', '\r')}`,
+    ],
     ['CRLF', (body: string) => body.replaceAll('\n', '\r\n')],
     ['several data lines', (body: string) => body.replaceAll(',"choices"', ',\ndata: "choices"')],
   ])('%s', async (_, spelled) => {
@@ -147,7 +150,7 @@ test('an answer of which only white space came is begun anew: no message of noth
   expect(upstreams.at(-1)?.requests[0]?.body.messages).toEqual(HELLO.messages);
 });
 
-test("a function call of the former kind is no empty answer", async () => {
+test('a function call of the former kind is no empty answer', async () => {
   const first = await backend('first', (response) => {
     response.writeHead(200, { 'content-type': 'application/json' });
     const message = { role: 'assistant', content: null, function_call: { name: 'f', arguments: '{}' } };
@@ -166,7 +169,8 @@ test('a prompt that is too long may be said so under 200: a longer context is as
 
 describe('every token that was made is paid, once:', () => {
   test('a usage that came early, and what followed it before the cut', async () => {
-    const early = (tokens: number) => chunk({ content: 'a ' }, null, { usage: { prompt_tokens: 10, completion_tokens: tokens } });
+    const early = (tokens: number) =>
+      chunk({ content: 'a ' }, null, { usage: { prompt_tokens: 10, completion_tokens: tokens } });
     const first = await backend('first', cut(early(1) + chunk({ content: 'word ' }).repeat(20)));
     const { chat, requestLog } = run([first], { ...STANDARD_POLICY, resume: false });
     await chat(STREAM);

@@ -76,10 +76,7 @@ export function sharedClient(region: string | undefined, connectMs: number): Con
  * it ends a stream whose connection broke as if all were well. Bedrock speaks both.
  */
 function createClient(region: string | undefined, connectMs: number): ConverseClient {
-  const agents = [
-    noting(new HttpAgent({ keepAlive: true })),
-    noting(new HttpsAgent({ keepAlive: true })),
-  ] as const;
+  const agents = [noting(new HttpAgent({ keepAlive: true })), noting(new HttpsAgent({ keepAlive: true }))] as const;
   const client = new BedrockRuntimeClient({
     ...(region !== undefined && { region }),
     // The request's path decides about retries and where they go.

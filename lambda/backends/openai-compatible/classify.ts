@@ -26,7 +26,12 @@ export const isDone = (data: Buffer): boolean => data.length < 12 && data.toStri
  */
 export function classify(backend: string, event: SseEvent, usualLength: number): Frame | undefined {
   const { data, bytes } = event;
-  if (data.length >= usualLength && !hasValue(data, FINISH_REASON) && !hasValue(data, USAGE) && !hasValue(data, ERROR)) {
+  if (
+    data.length >= usualLength &&
+    !hasValue(data, FINISH_REASON) &&
+    !hasValue(data, USAGE) &&
+    !hasValue(data, ERROR)
+  ) {
     if (!isObject(data)) throw malformed(backend);
     return { bytes, output: true, usageOnly: false };
   }
