@@ -9,7 +9,7 @@ import {
   servingConfig,
   staticBackend,
 } from '../support/serving.ts';
-import { type Answerer, answerText, sleep, Upstream } from '../support/upstream.ts';
+import { type Answerer, answerText, Upstream } from '../support/upstream.ts';
 
 const upstreams: Upstream[] = [];
 async function upstream(answer: Answerer): Promise<Upstream> {
