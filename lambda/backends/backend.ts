@@ -31,6 +31,8 @@ export interface BackendCall {
   readonly priority?: number;
   /** The client's own id of the session, for backends that keep a session in one place. */
   readonly session?: string;
+  /** Told when the request is on its way to a backend that is connected: from then on its answer may have to be paid. */
+  onSent?(): void;
   /** Aborted when the request's time is up or nobody waits any more; the backend then stops and frees its socket. */
   readonly signal: AbortSignal;
 }
@@ -104,6 +106,8 @@ export interface BackendErrorOptions {
   /** `param` and `code` of an OpenAI-shaped error, for `invalid-request`. */
   readonly param?: string | null;
   readonly code?: string | null;
+  /** The message is the backend's own words, which may hold anything: a piece of the prompt, of a key. */
+  readonly isQuoted?: boolean;
   /** Of an `invalid-request`: it is this backend that can't take the request, and another one may. */
   readonly elsewhere?: boolean;
 }
@@ -116,6 +120,7 @@ export class BackendError extends Error {
   readonly retryAfterMs: number | undefined;
   readonly param: string | null;
   readonly code: string | null;
+  readonly isQuoted: boolean;
   readonly elsewhere: boolean;
 
   constructor(backend: string, kind: BackendErrorKind, message: string, options: BackendErrorOptions = {}) {
@@ -126,6 +131,7 @@ export class BackendError extends Error {
     this.retryAfterMs = options.retryAfterMs;
     this.param = options.param ?? null;
     this.code = options.code ?? null;
+    this.isQuoted = options.isQuoted ?? false;
     this.elsewhere = options.elsewhere ?? false;
   }
 }

@@ -1,7 +1,9 @@
 import { performance } from 'node:perf_hooks';
 import { BackendError, type Frame, type Usage } from '../backends/backend.ts';
 import { OutputEstimate } from '../serving/estimate.ts';
-import type { Candidate } from '../serving/route.ts';
+import type { BreakerCall } from './breaker.ts';
+import type { Candidate } from './candidate.ts';
+import { deltaOf } from './frame-delta.ts';
 
 /** Why a backend was asked. */
 export type AttemptReason = 'first' | 'failover' | 'retry' | 'hedge' | 'resume';
@@ -13,6 +15,7 @@ export type AttemptReason = 'first' | 'failover' | 'retry' | 'hedge' | 'resume';
 export class Attempt {
   readonly candidate: Candidate;
   readonly reason: AttemptReason;
+  readonly breakerCall: BreakerCall;
   readonly #start = performance.now();
   readonly #controller = new AbortController();
   readonly #request: AbortSignal;
@@ -32,11 +35,13 @@ export class Attempt {
   usageFrame: Frame | undefined;
   /** An output event, for the id and the model's name of events of our making. */
   sample: Frame | undefined;
-  readonly output = new OutputEstimate();
+  /** Of what no usage has told yet. */
+  output = new OutputEstimate();
 
-  constructor(candidate: Candidate, reason: AttemptReason, request: AbortSignal) {
+  constructor(candidate: Candidate, reason: AttemptReason, request: AbortSignal, breakerCall: BreakerCall = {}) {
     this.candidate = candidate;
     this.reason = reason;
+    this.breakerCall = breakerCall;
     this.#request = request;
     if (request.aborted) this.#onRequestAbort();
     else request.addEventListener('abort', this.#onRequestAbort, { once: true });
@@ -105,7 +110,11 @@ export class Attempt {
 
   /** Keeps what metering needs; false for a frame that isn't the client's. */
   note(frame: Frame): boolean {
-    if (frame.usage !== undefined) this.usage = frame.usage;
+    const isTold = frame.usage !== undefined;
+    if (frame.usage !== undefined) {
+      this.usage = frame.usage;
+      this.output = new OutputEstimate();
+    }
     if (frame.finishReason !== undefined) this.finishReason = frame.finishReason;
     if (frame.usageOnly) {
       this.usageFrame = frame;
@@ -113,7 +122,8 @@ export class Attempt {
     }
     if (frame.output) {
       this.sample ??= frame;
-      this.output.add(frame.bytes.length);
+      // Behind a usage there is seldom more than the finish reason, which is no token.
+      if (this.usage === undefined || (!isTold && !deltaOf(frame).isEmpty)) this.output.add(frame.bytes.length);
     }
     return true;
   }

@@ -7,6 +7,34 @@ const BUCKETS = 10;
  */
 const REQUESTS_A_PROBE = 100;
 
+/** One call to the backend: what its outcome has to be told with. */
+export interface BreakerCall {
+  /** How many had failed in a row when this one succeeded, as far as it has. */
+  failuresBefore?: number;
+}
+
+/**
+ * A time by the wall clock, for a frozen Lambda environment's monotonic clock stands still. Before its beginning it is
+ * over as well: the clock was set back, and nobody knows for how long.
+ */
+class Pause {
+  #from = 0;
+  #until = 0;
+
+  set(from: number, until: number): void {
+    this.#from = from;
+    this.#until = until;
+  }
+
+  get until(): number {
+    return this.#until;
+  }
+
+  isOn(now: number): boolean {
+    return now >= this.#from && now < this.#until;
+  }
+}
+
 /**
  * Whether one backend is worth asking, from what became of the last calls to it.
  *
@@ -16,74 +44,78 @@ const REQUESTS_A_PROBE = 100;
  * passed it over. Apart from that a backend can
  * be skipped for a moment, because it said itself that it is full.
  *
- * Times are the wall clock's: a frozen Lambda environment's monotonic clock stands still.
+ * A call may succeed and fail: a stream that began and broke off. It is one call then, and a failed one.
  */
 export class Breaker {
   readonly #calls = new Array<number>(BUCKETS).fill(0);
   readonly #failures = new Array<number>(BUCKETS).fill(0);
+  readonly #open = new Pause();
+  readonly #skip = new Pause();
   #bucket = 0;
   #inARow = 0;
   #openings = 0;
-  #openUntil = 0;
-  #skipUntil = 0;
   #passedOver = 0;
   #probeFrom = 0;
-  #isProbing = false;
+  #probe: BreakerCall | undefined;
   lastFailureAt = 0;
 
-  /** Asked when a request's order is made; `begin` is called when a backend really is asked. */
+  /** Asked when a request's order is made, and before a backend is asked; `begin` when it really is. */
   admits(now: number): boolean {
-    if (now < this.#skipUntil) return false;
-    if (now < this.#openUntil) {
+    if (this.#skip.isOn(now)) return false;
+    if (this.#open.isOn(now)) {
       this.#passedOver += 1;
       if (this.#passedOver <= REQUESTS_A_PROBE || now < this.#probeFrom) return false;
-      this.#openUntil = now;
+      this.#open.set(now, now);
     }
-    return this.#openings === 0 || !this.#isProbing;
+    return this.#openings === 0 || this.#probe === undefined;
   }
 
-  begin(now: number): void {
-    if (this.#openings > 0 && now >= this.#openUntil) this.#isProbing = true;
+  begin(now: number): BreakerCall {
+    const call: BreakerCall = {};
+    if (this.#openings > 0 && !this.#open.isOn(now)) this.#probe = call;
+    return call;
   }
 
   /** The call ended without telling anything about the backend. */
-  abandoned(): void {
-    this.#isProbing = false;
+  abandoned(call: BreakerCall): void {
+    if (this.#probe === call) this.#probe = undefined;
   }
 
   /** @returns whether this closed it */
-  succeeded(now: number, config: BreakerConfig): boolean {
-    this.#count(now, config, 0);
+  succeeded(call: BreakerCall, now: number, config: BreakerConfig): boolean {
+    this.#count(now, config, 1, 0);
     const wasOpen = this.#openings > 0;
+    call.failuresBefore = this.#inARow;
     this.#inARow = 0;
     this.#openings = 0;
-    this.#openUntil = 0;
-    this.#skipUntil = 0;
-    this.#isProbing = false;
+    this.#open.set(0, 0);
+    this.#skip.set(0, 0);
+    this.#probe = undefined;
     return wasOpen;
   }
 
   /** @returns whether this opened it */
-  failed(now: number, config: BreakerConfig): boolean {
-    this.#count(now, config, 1);
+  failed(call: BreakerCall, now: number, config: BreakerConfig): boolean {
+    const { failuresBefore } = call;
+    this.#count(now, config, failuresBefore === undefined ? 1 : 0, 1);
     this.lastFailureAt = now;
-    this.#inARow += 1;
-    if (now < this.#openUntil) return false;
+    this.#inARow = Math.max(this.#inARow, failuresBefore ?? 0) + 1;
+    this.abandoned(call);
+    if (this.#open.isOn(now)) return false;
     const calls = sum(this.#calls);
     const isOver =
       this.#openings > 0 ||
       this.#inARow >= config.consecutiveFailures ||
       (calls >= config.minimumCalls && sum(this.#failures) >= calls * config.failureRate);
-    this.#isProbing = false;
     if (!isOver) return false;
-    this.openUntil(now + Math.min(config.maxOpenMs, config.openMs * 2 ** this.#openings));
+    this.openUntil(now + Math.min(config.maxOpenMs, config.openMs * 2 ** this.#openings), now);
     this.#probeFrom = now + config.openMs;
     return true;
   }
 
   /** Also for what another process has found out. */
-  openUntil(time: number): void {
-    this.#openUntil = time;
+  openUntil(time: number, now: number): void {
+    this.#open.set(now, time);
     this.#probeFrom = time;
     this.#passedOver = 0;
     this.#openings += 1;
@@ -92,23 +124,25 @@ export class Breaker {
   }
 
   get opensAgainAt(): number {
-    return this.#openUntil;
+    return this.#open.until;
   }
 
-  skipUntil(time: number): void {
-    this.#skipUntil = Math.max(this.#skipUntil, time);
+  skipUntil(time: number, now: number): void {
+    if (!this.#skip.isOn(now) || time > this.#skip.until) this.#skip.set(now, time);
   }
 
-  #count(now: number, config: BreakerConfig, failures: 0 | 1): void {
+  #count(now: number, config: BreakerConfig, calls: 0 | 1, failures: 0 | 1): void {
     const bucket = Math.floor((now / config.windowMs) * BUCKETS);
-    // Those that have left the window, all of them after a long silence.
-    for (let b = Math.max(this.#bucket + 1, bucket - BUCKETS + 1); b <= bucket; b++) {
+    // Those that have left the window; all of them after a long silence, or when the clock was set back.
+    const isBack = bucket < this.#bucket - 1;
+    const from = isBack ? bucket - BUCKETS + 1 : Math.max(this.#bucket + 1, bucket - BUCKETS + 1);
+    for (let b = from; b <= bucket; b++) {
       this.#calls[b % BUCKETS] = 0;
       this.#failures[b % BUCKETS] = 0;
     }
-    if (bucket > this.#bucket) this.#bucket = bucket;
+    if (bucket > this.#bucket || isBack) this.#bucket = bucket;
     const at = this.#bucket % BUCKETS;
-    this.#calls[at] = (this.#calls[at] ?? 0) + 1;
+    this.#calls[at] = (this.#calls[at] ?? 0) + calls;
     this.#failures[at] = (this.#failures[at] ?? 0) + failures;
   }
 }

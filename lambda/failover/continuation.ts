@@ -6,13 +6,13 @@ import { deltaOf } from './frame-delta.ts';
 /** The part of an answer that the client has. */
 export interface Partial {
   readonly text: string;
-  /** A tool call has begun: its arguments can't be continued by another model. */
-  readonly callsTools: boolean;
+  /** Something has begun that another model can't continue: a tool call's arguments, a refusal. */
+  readonly isMore: boolean;
 }
 
 export function partialOf(sent: readonly Frame[]): Partial {
   const deltas = sent.map(deltaOf);
-  return { text: deltas.map(({ content }) => content).join(''), callsTools: deltas.some((delta) => delta.callsTools) };
+  return { text: deltas.map(({ content }) => content).join(''), isMore: deltas.some(({ isMore }) => isMore) };
 }
 
 /** Engines that go on with the last message themselves neither repeat nor comment anything. */
@@ -32,17 +32,20 @@ export function continuation(
   text: string,
   config: BackendConfig,
 ): ChatCompletionRequest {
-  if (text === '') return request;
+  if (isNothing(text)) return request;
   if (!continuesItself(config)) return instructedContinuation(request, text);
   return { ...begun(request, text), continue_final_message: true, add_generation_prompt: false };
 }
 
 /** The request that makes any backend go on, by asking it to. */
 export function instructedContinuation(request: ChatCompletionRequest, text: string): ChatCompletionRequest {
-  if (text === '') return request;
+  if (isNothing(text)) return request;
   const next = begun(request, text);
   return { ...next, messages: [...next.messages, { role: 'user', content: INSTRUCTION }] };
 }
+
+/** A message of white space alone is refused by some, and no model is helped by it. */
+const isNothing = (text: string): boolean => text.trim() === '';
 
 function begun(request: ChatCompletionRequest, text: string): ChatCompletionRequest {
   const limit = request.max_completion_tokens;

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BackendError } from '../backends/backend.ts';
-import type { Candidate } from '../serving/route.ts';
 import type { Attempt, AttemptReason } from './attempt.ts';
 import { backoffMs } from './backoff.ts';
+import type { Candidate } from './candidate.ts';
 import { longerThan } from './plan.ts';
 import { LowQuality } from './quality.ts';
 import type { Session } from './session.ts';
@@ -77,6 +77,7 @@ class Race<T> {
   readonly #failed = new Map<Candidate, BackendError>();
   #poor: Answered<T> | undefined;
   #retries = 0;
+  #mayHedge = true;
   #hedgeTimer: NodeJS.Timeout | undefined;
 
   constructor(session: Session, asking: Asking<T>, { order, lastResort, reason }: Order) {
@@ -92,7 +93,7 @@ class Race<T> {
       if (this.#running.size === 0 && !this.#startNext() && !(await this.#refill())) return this.#giveUp();
       const outcome = await this.#nextOutcome();
       if (outcome.type === 'answer') return this.#won(outcome);
-      if (outcome.type === 'late') this.#startNext('hedge');
+      if (outcome.type === 'late') this.#mayHedge = this.#startNext('hedge');
       else this.#lost(outcome.attempt, outcome.failure);
     }
   }
@@ -114,7 +115,10 @@ class Race<T> {
   }
 
   #startNext(reason?: AttemptReason): boolean {
-    const next = this.#queue.shift();
+    // One that is down or tried by another request comes last: it is asked before nobody is.
+    const admitted = this.#queue.findIndex(({ candidate }) => this.#session.admits(candidate));
+    if (reason === 'hedge' && admitted < 0) return false;
+    const [next] = this.#queue.splice(Math.max(0, admitted), 1);
     if (next === undefined) return false;
     const attempt = this.#session.begin(next.candidate, reason ?? next.reason);
     // A poor answer that is kept needs time to be handed out.
@@ -156,10 +160,12 @@ class Race<T> {
 
   /** How long the only running attempt may take before the next backend is started beside it. */
   #hedgeMs(): number | undefined {
-    const { policy, health, model } = this.#session.options;
+    const { hedgeAfterMs } = this.#session.options.policy;
     const [attempt] = this.#running.keys();
-    if (policy.hedgeAfterMs === undefined || this.#running.size > 1 || this.#queue.length === 0) return undefined;
-    const after = Math.max(policy.hedgeAfterMs, health.latencyOf(model).p95 ?? 0);
+    if (hedgeAfterMs === undefined || !this.#mayHedge || this.#running.size > 1 || this.#queue.length === 0) {
+      return undefined;
+    }
+    const after = Math.max(hedgeAfterMs, this.#session.latency.p95 ?? 0);
     return Math.max(0, after - (attempt?.elapsedMs ?? 0));
   }
 

@@ -4,12 +4,21 @@ import type { Frame } from '../backends/backend.ts';
 export interface Delta {
   readonly content: string;
   readonly reasoning: string;
-  readonly callsTools: boolean;
+  /** More than text and thoughts: a tool call, a refusal, sound. Nobody else can go on with that. */
+  readonly isMore: boolean;
   /** Nothing that a client would show or act upon. */
   readonly isEmpty: boolean;
 }
 
-const NOTHING: Delta = { content: '', reasoning: '', callsTools: false, isEmpty: true };
+const NOTHING: Delta = { content: '', reasoning: '', isMore: false, isEmpty: true };
+const TEXT_AND_THOUGHTS: ReadonlySet<string> = new Set([
+  'role',
+  'content',
+  'reasoning_content',
+  'reasoning',
+  'reasoning_details',
+  'thinking_blocks',
+]);
 
 /** Read only where an answer is judged or resumed: on the usual way nobody looks into a frame. */
 export function deltaOf(frame: Frame): Delta {
@@ -18,11 +27,9 @@ export function deltaOf(frame: Frame): Delta {
   if (delta == null) return NOTHING;
   const content = textOf(delta.content);
   const reasoning = textOf(delta.reasoning_content ?? delta.reasoning);
-  const callsTools = Array.isArray(delta.tool_calls) && delta.tool_calls.length > 0;
-  const isEmpty = Object.entries(delta).every(
-    ([key, value]) => key === 'role' || value == null || value === '' || isEmptyList(value),
-  );
-  return { content, reasoning, callsTools, isEmpty };
+  const said = Object.keys(delta).filter((key) => key !== 'role' && !isNothing(delta[key]));
+  const isMore = said.some((key) => !TEXT_AND_THOUGHTS.has(key));
+  return { content, reasoning, isMore, isEmpty: said.length === 0 };
 }
 
 export const parseFrame = (frame: Frame): Record<string, unknown> =>
@@ -30,4 +37,5 @@ export const parseFrame = (frame: Frame): Record<string, unknown> =>
 
 const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
 
-const isEmptyList = (value: unknown): boolean => Array.isArray(value) && value.length === 0;
+const isNothing = (value: unknown): boolean =>
+  value == null || value === '' || (Array.isArray(value) && value.length === 0);

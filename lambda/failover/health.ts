@@ -1,6 +1,6 @@
 import type { FallbackConfig } from '../../lib/private/serving-config.ts';
 import type { BackendError } from '../backends/backend.ts';
-import { Breaker } from './breaker.ts';
+import { Breaker, type BreakerCall } from './breaker.ts';
 import { RecentLatency } from './latency.ts';
 import { RetryBudget } from './retry-budget.ts';
 import { isBackendsFault } from './verdict.ts';
@@ -43,16 +43,20 @@ export class Health {
   }
 
   /** Takes over what other processes have found out, at most every two seconds. */
-  async refresh(model: string, backends: readonly string[]): Promise<void> {
+  async refresh(model: string, backends: readonly string[], { breaker: config }: FallbackConfig): Promise<void> {
     const shared = this.#shared;
     const now = this.#now();
-    if (shared === undefined || now - (this.#refreshed.get(model) ?? 0) < SHARED_REFRESH_MS) return;
+    if (shared === undefined || config === undefined) return;
+    if (Math.abs(now - (this.#refreshed.get(model) ?? 0)) < SHARED_REFRESH_MS) return;
     this.#refreshed.set(model, now);
     const reading = shared.read(backends).then(
       (open) => {
-        for (const [backend, until] of open) {
+        const now = this.#now();
+        for (const [backend, told] of open) {
           const breaker = this.#breakerOf(backend);
-          if (until > this.#now() && until > breaker.opensAgainAt) breaker.openUntil(until);
+          // No longer than this process would: the other one's clock may be wrong.
+          const until = Math.min(told, now + config.maxOpenMs);
+          if (until > now && until > breaker.opensAgainAt) breaker.openUntil(until, now);
         }
       },
       () => undefined,
@@ -73,42 +77,43 @@ export class Health {
     return this.#breakers.get(backend)?.lastFailureAt ?? 0;
   }
 
-  begin(backend: string): void {
-    this.#breakers.get(backend)?.begin(this.#now());
+  begin(backend: string): BreakerCall {
+    return this.#breakers.get(backend)?.begin(this.#now()) ?? {};
   }
 
-  abandoned(backend: string): void {
-    this.#breakers.get(backend)?.abandoned();
+  abandoned(backend: string, call: BreakerCall): void {
+    this.#breakers.get(backend)?.abandoned(call);
   }
 
   /** @returns whether its breaker opened: an answer that came much too late is a failure, too */
-  succeeded(backend: string, firstTokenMs: number, { breaker: config }: FallbackConfig): boolean {
+  succeeded(backend: string, call: BreakerCall, firstTokenMs: number, { breaker: config }: FallbackConfig): boolean {
     if (config === undefined) return false;
     if (config.slowFirstTokenMs !== undefined && firstTokenMs > config.slowFirstTokenMs) {
-      return this.#failed(backend, config);
+      return this.#failed(backend, call, config);
     }
-    if (this.#breakerOf(backend).succeeded(this.#now(), config)) this.#tell(backend, 0);
+    if (this.#breakerOf(backend).succeeded(call, this.#now(), config)) this.#tell(backend, 0);
     return false;
   }
 
   /** @returns whether its breaker opened */
-  failed(backend: string, error: BackendError, { breaker: config }: FallbackConfig): boolean {
+  failed(backend: string, call: BreakerCall, error: BackendError, { breaker: config }: FallbackConfig): boolean {
     if (config === undefined) return false;
     if (!isBackendsFault(error)) {
-      this.abandoned(backend);
+      this.abandoned(backend, call);
       return false;
     }
     const refused = error.kind === 'overloaded' || isRefusedConnection(error);
     if (refused || error.retryAfterMs !== undefined) {
       const skipMs = Math.min(error.retryAfterMs ?? config.skipMs, config.maxOpenMs);
-      this.#breakerOf(backend).skipUntil(this.#now() + skipMs);
+      const now = this.#now();
+      this.#breakerOf(backend).skipUntil(now + skipMs, now);
     }
-    return this.#failed(backend, config);
+    return this.#failed(backend, call, config);
   }
 
-  #failed(backend: string, config: NonNullable<FallbackConfig['breaker']>): boolean {
+  #failed(backend: string, call: BreakerCall, config: NonNullable<FallbackConfig['breaker']>): boolean {
     const breaker = this.#breakerOf(backend);
-    const opened = breaker.failed(this.#now(), config);
+    const opened = breaker.failed(call, this.#now(), config);
     if (opened) this.#tell(backend, breaker.opensAgainAt);
     return opened;
   }

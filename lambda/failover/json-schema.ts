@@ -143,18 +143,18 @@ class Judge {
     return list;
   }
 
-  #equal(a: Json | undefined, b: Json | undefined): boolean {
-    this.#steps += 1;
+  #equal(a: Json | undefined, b: Json | undefined, depth = 0): boolean {
+    this.#steps += depth > MAX_DEPTH ? MAX_STEPS : 1;
     if (a === b) return true;
     if (this.#steps > MAX_STEPS) return false;
+    const below = (x: Json | undefined, y: Json | undefined): boolean => this.#equal(x, y, depth + 1);
     if (Array.isArray(a)) {
-      return Array.isArray(b) && a.length === b.length && a.every((item: Json, index) => this.#equal(item, b[index]));
+      return Array.isArray(b) && a.length === b.length && a.every((item: Json, index) => below(item, b[index]));
     }
     if (!isObject(a) || !isObject(b)) return false;
     const names = Object.keys(a);
     return (
-      names.length === Object.keys(b).length &&
-      names.every((name) => Object.hasOwn(b, name) && this.#equal(a[name], b[name]))
+      names.length === Object.keys(b).length && names.every((name) => Object.hasOwn(b, name) && below(a[name], b[name]))
     );
   }
 

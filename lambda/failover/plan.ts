@@ -1,7 +1,6 @@
-import type { BackendConfig } from '../contract/config.ts';
 import type { ChatCompletionRequest } from '../contract/openai.ts';
 import { estimateInputTokens } from '../serving/estimate.ts';
-import type { Candidate } from '../serving/route.ts';
+import { type Candidate, isStandIn } from './candidate.ts';
 import type { Health } from './health.ts';
 
 /** Which backends a request goes to, and in which order. */
@@ -12,9 +11,6 @@ export interface Plan {
   /** Passed over because their breaker is open, or they said that they are full. */
   readonly skipped: readonly Candidate[];
 }
-
-/** It stands in for models that fail: no model of its own. */
-export const isStandIn = ({ kind }: BackendConfig): boolean => kind === 'static-reply' || kind === 'rules';
 
 /**
  * The candidates in their order, without those whose context is too short and without those that are known to be down.

@@ -63,8 +63,8 @@ function problemOfChoice(
     return quality.truncation && !isClients ? 'it was cut off at the limit of tokens' : loop(text, quality);
   }
   if (isRefusal(message)) return undefined;
-  if (quality.empty && finishReason !== 'content_filter' && text.trim() === '' && calls.length === 0)
-    return 'it is empty';
+  const isEmpty = text.trim() === '' && calls.length === 0 && message.function_call == null && message.audio == null;
+  if (quality.empty && finishReason !== 'content_filter' && isEmpty) return 'it is empty';
   if (quality.invalidToolArguments && !calls.every((call) => isJson(call.function?.arguments))) {
     return "a tool call's arguments are not valid JSON";
   }

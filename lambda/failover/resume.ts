@@ -1,11 +1,10 @@
 import { BackendError, type Frame } from '../backends/backend.ts';
-import type { Candidate } from '../serving/route.ts';
 import type { Attempt } from './attempt.ts';
+import { type Candidate, isStandIn } from './candidate.ts';
 import { continuation, continuesItself, partialOf } from './continuation.ts';
 import { type Answered, type Asking, dispatch } from './dispatch.ts';
 import { parseFrame } from './frame-delta.ts';
 import { mayResume } from './may-resume.ts';
-import { isStandIn } from './plan.ts';
 import type { Session } from './session.ts';
 import { splice } from './splice.ts';
 import { discard, type StartedStream, startStream } from './start-stream.ts';
@@ -34,7 +33,7 @@ export async function resume(
   if (broken.finishReason !== undefined && (request.n ?? 1) === 1) return { attempt: broken, answer: ended() };
   const partial = sent && partialOf(sent);
   const [sample] = sent ?? [];
-  if (partial === undefined || sample === undefined || partial.callsTools || !mayResume(session)) throw failure;
+  if (partial === undefined || sample === undefined || partial.isMore || !mayResume(session)) throw failure;
   const order = resumersOf(session, broken, failure);
   if (order.length === 0) throw failure;
   try {
@@ -60,7 +59,7 @@ export async function takeOver(
   const partial = partialOf(sent);
   const [sample] = sent;
   const order = plan.order.filter(({ config }) => !isStandIn(config));
-  if (sample === undefined || partial.callsTools || !mayResume(session) || order.length === 0) {
+  if (sample === undefined || partial.isMore || !mayResume(session) || order.length === 0) {
     throw new BackendError(broken.backend, 'connection', 'the request that led this answer is gone');
   }
   return goOn(session, order, sample, partial.text);

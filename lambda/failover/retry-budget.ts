@@ -1,17 +1,19 @@
-/** A process that has just begun may retry once or twice; one that had much traffic can't save up more than this. */
-const INITIAL = 2;
-const MAXIMUM = 10;
+/**
+ * What a process may spend beyond its share, when it has just begun and ever after. Small, for processes are many: what
+ * each of them had saved up in quiet times, all would spend on the same outage.
+ */
+const RESERVE = 2;
 
 /**
  * A token bucket that requests fill and retries empty: however bad an outage, retries and hedges stay a share of the
  * requests, and don't multiply the load on what is failing.
  */
 export class RetryBudget {
-  #tokens = INITIAL;
+  #tokens = RESERVE;
 
   /** @param share what each request puts in, 0.1 for one retry in ten requests */
   deposit(share: number): void {
-    this.#tokens = Math.min(MAXIMUM, this.#tokens + share);
+    this.#tokens = Math.min(RESERVE, this.#tokens + share);
   }
 
   /** @returns whether there was one to take */

@@ -20,7 +20,10 @@ export class Seam {
   push(text: string): string {
     if (!this.#isOpen) return text;
     this.#held += text;
-    const mayGrow = this.#held.length < this.#tail.length && this.#tail.includes(this.#held);
+    // Many begin anew with a line break or a space, which the repetition itself may not have.
+    const mayGrow = [this.#held, this.#held.trimStart()].some(
+      (held) => held.length < this.#tail.length && this.#tail.includes(held),
+    );
     return mayGrow ? '' : this.end();
   }
 
@@ -28,7 +31,10 @@ export class Seam {
   end(): string {
     if (!this.#isOpen) return '';
     this.#isOpen = false;
-    return this.#held.slice(overlap(this.#tail, this.#held));
+    const said = overlap(this.#tail, this.#held);
+    const unindented = this.#held.trimStart();
+    const saidBehindSpace = said > 0 ? 0 : overlap(this.#tail, unindented);
+    return saidBehindSpace >= MIN_OVERLAP ? unindented.slice(saidBehindSpace) : this.#held.slice(said);
   }
 }
 

@@ -1,9 +1,10 @@
 import type { FallbackConfig } from '../../lib/private/serving-config.ts';
 import type { BackendCall, BackendError } from '../backends/backend.ts';
 import type { ChatCompletionRequest } from '../contract/openai.ts';
-import type { Candidate } from '../serving/route.ts';
 import { Attempt, type AttemptReason } from './attempt.ts';
+import { type Candidate, isStandIn } from './candidate.ts';
 import type { Health } from './health.ts';
+import type { RecentLatency } from './latency.ts';
 import type { Plan } from './plan.ts';
 
 export interface SessionOptions {
@@ -37,9 +38,9 @@ export class Session {
   }
 
   begin(candidate: Candidate, reason: AttemptReason): Attempt {
-    const attempt = new Attempt(candidate, reason, this.options.signal);
+    const call = this.options.health.begin(candidate.config.id);
+    const attempt = new Attempt(candidate, reason, this.options.signal, call);
     this.attempts.push(attempt);
-    this.options.health.begin(attempt.backend);
     return attempt;
   }
 
@@ -55,21 +56,33 @@ export class Session {
   }
 
   succeeded(attempt: Attempt): void {
-    const { health, model, policy } = this.options;
-    const ms = attempt.firstTokenMs ?? attempt.elapsedMs;
-    if (attempt.firstTokenMs !== undefined) health.latencyOf(model).add(ms);
-    attempt.openedBreaker = health.succeeded(attempt.backend, attempt.firstTokenMs ?? 0, policy);
+    const { health, policy } = this.options;
+    this.latency.add(attempt.firstTokenMs ?? attempt.elapsedMs);
+    const { backend, breakerCall, firstTokenMs = 0 } = attempt;
+    attempt.openedBreaker = health.succeeded(backend, breakerCall, firstTokenMs, policy);
   }
 
   failed(attempt: Attempt, error: unknown): BackendError {
     const failure = attempt.failed(error);
-    attempt.openedBreaker = this.options.health.failed(attempt.backend, failure, this.options.policy);
+    const { health, policy } = this.options;
+    attempt.openedBreaker = health.failed(attempt.backend, attempt.breakerCall, failure, policy);
     return failure;
   }
 
   abandon(attempt: Attempt): void {
     attempt.abandon();
-    this.options.health.abandoned(attempt.backend);
+    this.options.health.abandoned(attempt.backend, attempt.breakerCall);
+  }
+
+  /** How long answers to such requests took of late: up to the first token, or whole ones, which have none. */
+  get latency(): RecentLatency {
+    const { health, model, request } = this.options;
+    return health.latencyOf(request.stream === true ? model : `${model} (whole)`);
+  }
+
+  /** Asked right before a backend is: since the order was made, it may have failed others, or be tried by another one. */
+  admits({ config }: Candidate): boolean {
+    return isStandIn(config) || this.options.health.admits(config.id);
   }
 
   /** Retries and hedges beyond a share of the requests aren't made. */

@@ -18,7 +18,11 @@ async function ask(session: Session, attempt: Attempt, others: number): Promise<
   const { candidate } = attempt;
   const own = candidate.config.deadlines.wholeAnswerMs;
   if (own !== undefined || others > 0) attempt.expect('the answer', own ?? leftMs() / (others + 1));
-  const answer = await candidate.backend.complete(session.callOf(attempt));
+  // Until it is finished nobody says whether it is being worked on: what is under way counts as such.
+  const onSent = (): void => {
+    attempt.accepted = true;
+  };
+  const answer = await candidate.backend.complete({ ...session.callOf(attempt), onSent });
   attempt.arrived();
   attempt.accepted = true;
   attempt.usage = answer.usage;

@@ -1,9 +1,9 @@
 import type { RouteName, RoutingConfig } from '../../lib/private/serving-config.ts';
 import type { ChatCompletionRequest } from '../contract/openai.ts';
-import { fitting, isStandIn } from '../failover/plan.ts';
+import { type Candidate, isStandIn } from '../failover/candidate.ts';
+import { fitting } from '../failover/plan.ts';
 import { estimateInputTokens } from '../serving/estimate.ts';
-import type { Candidate } from '../serving/route.ts';
-import type { RouteDecision, RoutingFacts } from './by-policy.ts';
+import type { RouteDecision, RoutingFacts } from './decision.ts';
 import { ruleFor } from './rules.ts';
 import { complexityOf } from './simplicity.ts';
 

@@ -1,5 +1,5 @@
 import { AwsClient, type AwsClientOptions } from 'google-auth-library';
-import type { AccessToken, GoogleTokenOptions } from './google-token.ts';
+import type { AccessToken, GoogleTokenOptions } from './access-token.ts';
 import { SecretProblem } from './secret-value.ts';
 
 /** Google's endpoints, in any universe and with its private access names. */

@@ -1,17 +1,6 @@
 import { createSign } from 'node:crypto';
+import type { AccessToken, GoogleTokenOptions } from './access-token.ts';
 import { parseObject, SecretProblem } from './secret-value.ts';
-
-export interface AccessToken {
-  readonly token: string;
-  /** How long it is valid, ms. */
-  readonly validMs: number;
-}
-
-export interface GoogleTokenOptions {
-  /** Lets Google's endpoints be servers on this machine. Only for tests. */
-  readonly allowLoopback: boolean;
-  readonly now: () => number;
-}
 
 const SCOPE = 'https://www.googleapis.com/auth/cloud-platform';
 const JWT_GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer';

@@ -1,11 +1,11 @@
 import { performance } from 'node:perf_hooks';
 import type { AnswerFacts, Opened, OwnerKind, Seat, SharedFailure, StoredAnswer } from '../cache/contract.ts';
 import type { Consumer, ServingConfig } from '../contract/config.ts';
-import { isStandIn } from '../failover/plan.ts';
+import { isStandIn } from '../failover/candidate.ts';
 import { policyOf } from '../failover/policy.ts';
 import { problemOf } from '../failover/quality.ts';
 import type { Admission } from './admit.ts';
-import type { ChatScope } from './chat.ts';
+import type { ChatScope } from './chat-scope.ts';
 import { ApiError } from './errors.ts';
 import { type GatewayEvent, header } from './gateway.ts';
 import type { Caller } from './identify.ts';

@@ -1,54 +1,29 @@
 import { performance } from 'node:perf_hooks';
 import { BackendError, type Usage } from '../backends/backend.ts';
-import type { Registry } from '../backends/registry.ts';
-import type { Cache, Seat } from '../cache/contract.ts';
-import type { Consumer, ServingConfig } from '../contract/config.ts';
+import type { Seat } from '../cache/contract.ts';
 import type { Attempt } from '../failover/attempt.ts';
+import { isStandIn } from '../failover/candidate.ts';
 import type { Answered } from '../failover/dispatch.ts';
-import type { Health } from '../failover/health.ts';
 import { MAX_SENT_BYTES, mayResume } from '../failover/may-resume.ts';
-import { isStandIn, planOf } from '../failover/plan.ts';
+import { planOf } from '../failover/plan.ts';
 import { policyOf } from '../failover/policy.ts';
 import { Session } from '../failover/session.ts';
 import type { StartedStream } from '../failover/start-stream.ts';
 import { routeByPolicy, routeHeader } from '../routing/by-policy.ts';
-import type { LedgerRoom } from '../usage/index.ts';
 import { type Admission, admit, clampOutput } from './admit.ts';
 import { brokenOff } from './broken-off.ts';
 import { answerFromCache, openCache, settleSeat } from './caching.ts';
-import type { ClientResponse } from './client-response.ts';
+import type { ChatScope } from './chat-scope.ts';
 import { ContentLog } from './content-log.ts';
 import { Deadline } from './deadline.ts';
 import { ApiError } from './errors.ts';
 import { toApiError } from './failure-answer.ts';
-import type { GatewayEvent, InvocationContext } from './gateway.ts';
-import { type Caller, type identifyCaller, identifyPurpose, type Purpose } from './identify.ts';
+import { type Caller, identifyPurpose, type Purpose } from './identify.ts';
 import { type Bill, billsOf, total } from './metering.ts';
 import { parseChatRequest } from './parse.ts';
 import { route } from './route.ts';
-import type { RequestRecord } from './settle.ts';
 import { type AnswerSource, backendSource } from './source.ts';
 import { failStream, finishStream, relay, usageEvent } from './stream.ts';
-
-/** What a chat completion runs with. */
-export interface ChatScope {
-  readonly config: ServingConfig;
-  readonly registry: Registry;
-  readonly health: Health;
-  readonly cache: Cache | undefined;
-  readonly identify: typeof identifyCaller;
-  readonly event: GatewayEvent;
-  readonly context: InvocationContext;
-  readonly client: ClientResponse;
-  /** Filled in as things become known, for the log, whatever happens. */
-  readonly record: RequestRecord;
-  /** By `performance.now()`. */
-  readonly start: number;
-  readonly headers: Readonly<Record<string, string>>;
-  /** The consumer of a key that is in the ledger. */
-  readonly registered?: Consumer | undefined;
-  readonly ledger?: LedgerRoom | undefined;
-}
 
 /** One that is past admission. */
 interface AdmittedChat extends ChatScope {
@@ -70,6 +45,7 @@ export async function answerChat(scope: ChatScope): Promise<void> {
   Object.assign(record, { consumer: caller.consumer, tier: caller.tier.name });
   const request = parseChatRequest(event, config.limits.maxRequestBytes);
   record.stream = request.stream === true;
+  record.request = request;
   const purpose = identifyPurpose(event, request, config);
   Object.assign(record, { user: purpose.user, feature: purpose.feature, featureDimension: purpose.featureDimension });
   const { admission, headers } = await admitted(admit(request, caller.tier, config), caller, scope);
@@ -121,9 +97,11 @@ async function answerAnew(
     ? [totalTimeoutMs, '']
     : [Math.min(totalTimeoutMs, wholeAnswerTimeoutMs), " Long answers need 'stream: true'."];
   const deadline = new Deadline(limit, context.getRemainingTimeInMillis(), advice, seat?.gone ?? client.gone);
+  const policy = policyOf(admission.model);
   await health.refresh(
     admission.model.name,
     candidates.map(({ config: { id } }) => id),
+    policy,
   );
   const plan = planOf(candidates, admission.request, health);
   const session = new Session({
@@ -134,7 +112,7 @@ async function answerAnew(
     model: admission.model.name,
     request: admission.request,
     plan,
-    policy: policyOf(admission.model),
+    policy,
     health,
     signal: deadline.signal,
     leftMs: () => deadline.leftMs,

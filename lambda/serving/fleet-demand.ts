@@ -1,4 +1,4 @@
-import type { RequestRecord } from './settle.ts';
+import type { RequestRecord } from './record.ts';
 
 /** One request that wanted a fleet. */
 export interface FleetDemand {

@@ -1,6 +1,6 @@
 import type { Consumer, ServingConfig } from '../contract/config.ts';
 import type { ChatCompletionRequest } from '../contract/openai.ts';
-import { PRIORITIES, type Priority } from '../routing/by-policy.ts';
+import { PRIORITIES, type Priority } from '../routing/decision.ts';
 import { ApiError } from './errors.ts';
 import { type GatewayEvent, header } from './gateway.ts';
 

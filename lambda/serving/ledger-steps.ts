@@ -6,8 +6,8 @@ import { ApiError } from './errors.ts';
 import type { GatewayEvent } from './gateway.ts';
 import { identifyCaller } from './identify.ts';
 import { embeddedMetrics, NO_VALUE } from './metrics.ts';
+import type { RequestRecord } from './record.ts';
 import type { JsonAnswer, JsonScope } from './router.ts';
-import type { RequestRecord } from './settle.ts';
 
 /** What the path has to do with the ledger, beside admission. The ledger itself is loaded where there is one. */
 

@@ -20,16 +20,26 @@ export interface Bill {
  */
 export function billsOf(attempts: readonly Attempt[], request: ChatCompletionRequest): Bill[] {
   return attempts.flatMap((attempt) => {
-    const usage = attempt.usage ?? (isBillable(attempt) ? estimatedUsage(request, attempt.output.tokens) : undefined);
-    if (usage === undefined) return [];
+    const told = attempt.usage;
+    if (told === undefined && !isBillable(attempt)) return [];
+    // Some tell the usage as they go, or once at the beginning: what came after it is missing there.
+    const untold = attempt.output.tokens;
+    const usage =
+      told === undefined
+        ? estimatedUsage(request, untold)
+        : untold === 0
+          ? told
+          : { ...told, outputTokens: told.outputTokens + untold };
     const { price } = attempt.candidate.config;
-    return { attempt, usage, estimated: attempt.usage === undefined, costUsd: costUsd(price, usage) };
+    return { attempt, usage, estimated: told === undefined || untold > 0, costUsd: costUsd(price, usage) };
   });
 }
 
+/** One that answered with an error (a status) has done nothing, whatever that error says. */
 function isBillable({ accepted, failure, isAbandoned, output }: Attempt): boolean {
   if (!accepted) return false;
-  return failure === undefined || isAbandoned || failure.kind === 'timeout' || output.tokens > 0;
+  if (failure === undefined || isAbandoned || output.tokens > 0) return true;
+  return (failure.kind === 'timeout' || failure.kind === 'aborted') && failure.status === undefined;
 }
 
 export function total(usages: readonly Usage[]): Usage {

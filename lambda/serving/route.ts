@@ -1,15 +1,9 @@
 import { type Backend, BackendError } from '../backends/backend.ts';
 import type { Registry } from '../backends/registry.ts';
-import type { BackendConfig, ModelConfig } from '../contract/config.ts';
+import type { ModelConfig } from '../contract/config.ts';
 import type { ChatCompletionRequest } from '../contract/openai.ts';
-import { isStandIn } from '../failover/plan.ts';
+import { type Candidate, isStandIn } from '../failover/candidate.ts';
 import { ApiError, invalidRequest } from './errors.ts';
-
-/** A backend that can honour the request. */
-export interface Candidate {
-  readonly config: BackendConfig;
-  readonly backend: Backend;
-}
 
 /**
  * The model's backends in their order, without those that can't honour a parameter of the request. A static reply stands

@@ -12,9 +12,10 @@ import type { GatewayEvent, StreamingHandler } from './gateway.ts';
 import { identifyCaller } from './identify.ts';
 import { ledgerLine, ledgerOf, registeredConsumer, settleInLedger, usage } from './ledger-steps.ts';
 import { getModel, listModels } from './models.ts';
+import type { RequestRecord } from './record.ts';
 import { commonHeaders, errorHeaders, requestIdOf } from './response-headers.ts';
 import { MethodNotAllowed, type Route, Router } from './router.ts';
-import { type RequestRecord, settle, stackOf } from './settle.ts';
+import { settle, stackOf } from './settle.ts';
 
 export interface ServingDeps {
   /** Takes a line of the log, a JSON object. */

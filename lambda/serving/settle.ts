@@ -1,74 +1,12 @@
 import type { BackendError, Usage } from '../backends/backend.ts';
-import type { CacheOutcome } from '../cache/contract.ts';
-import type { BackendConfig } from '../contract/config.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import { isOperatorsFault } from '../failover/verdict.ts';
-import type { RouteDecision } from '../routing/by-policy.ts';
-import type { Charge, LedgerEvent } from '../usage/admission.ts';
-import type { ContentLog } from './content-log.ts';
-import type { ApiError } from './errors.ts';
 import { type FleetDemand, fleetDemand } from './fleet-demand.ts';
-import type { Bill } from './metering.ts';
 import { embeddedMetrics, type MetricValues, NO_VALUE } from './metrics.ts';
-import { redact } from './redact.ts';
+import { loggedCode, loggedReason } from './reason.ts';
+import type { CacheRecord, RequestRecord } from './record.ts';
 
-/** What is known of a chat completion when it is over, however it ended. */
-export interface RequestRecord {
-  readonly requestId: string;
-  readonly invocationId: string | undefined;
-  readonly startedAt: number;
-  durationMs: number;
-  /** Of the HTTP response. */
-  status: number;
-  stream?: boolean;
-  consumer?: string;
-  tier?: string;
-  user?: string | undefined;
-  feature?: string | undefined;
-  featureDimension?: string;
-  model?: string;
-  /** That answered, or whose answer broke off. */
-  backend?: string;
-  /** What the routing policy said, where the model has one. */
-  route?: RouteDecision | undefined;
-  /** The backends that could have answered, in their order. */
-  candidates?: readonly BackendConfig[];
-  /** Every call to a backend, in the order in which they began. */
-  attempts: readonly Attempt[];
-  /** What they cost, each by itself. */
-  bills: readonly Bill[];
-  /** Backends that were passed over before one answered: those that failed, and those that were known to be down. */
-  fallbacks: number;
-  skipped?: readonly string[];
-  /** No model answered: the client got an error, or a fixed reply. */
-  allBackendsFailed?: boolean;
-  /** Of all bills. */
-  usage?: Usage;
-  usageEstimated?: boolean;
-  costUsd?: number;
-  /** Its place in the ledger, once it is admitted. */
-  charge?: Charge;
-  /** What the log has to tell of the ledger. */
-  readonly ledgerEvents: LedgerEvent[];
-  /** What became of it in the cache, and what that saved. */
-  cache?: CacheRecord;
-  finishReason?: string | undefined;
-  timeToFirstTokenMs?: number;
-  /** Only where the owner asked for it. */
-  content?: ContentLog;
-  /** Why it failed: also in mid-stream, when the status had gone out already. */
-  error?: ApiError;
-}
-
-export interface CacheRecord {
-  readonly outcome: CacheOutcome;
-  /** Of a hit: what the answer cost when it was made. */
-  readonly savedUsd?: number;
-  /** Of a stored answer. */
-  readonly ageMs?: number;
-  /** The cache wasn't there, or was late. */
-  readonly unavailable?: boolean;
-}
+export type { RequestRecord } from './record.ts';
 
 export interface SettleOptions {
   readonly namespace: string;
@@ -113,7 +51,7 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     stream: record.stream ?? false,
     status: record.status,
     error_status: error?.status,
-    error_code: error?.code?.slice(0, MAX_CODE),
+    error_code: loggedCode(error?.code),
     finish_reason: record.finishReason,
     backend: record.backend,
     route: record.route?.route,
@@ -206,7 +144,7 @@ function attemptLines(
     message,
     request_id: record.requestId,
     asked_as: attempt.reason,
-    ...(failure === undefined ? {} : failureFields(failure, options)),
+    ...(failure === undefined ? {} : failureFields(failure, record, options)),
     breaker_opened: attempt.openedBreaker || undefined,
     usage_estimated: bill?.estimated,
     ...embeddedMetrics(
@@ -230,12 +168,17 @@ function demandLine(demand: FleetDemand, record: RequestRecord, timestamp: numbe
     ...embeddedMetrics(demand.namespace, timestamp, { fleet: demand.fleet }, values),
   });
 }
-const failureFields = (failure: BackendError, options: SettleOptions): Record<string, unknown> => ({
+
+const failureFields = (
+  failure: BackendError,
+  { request }: RequestRecord,
+  { logContent }: SettleOptions,
+): Record<string, unknown> => ({
   kind: failure.kind,
   backend_status: failure.status,
-  backend_code: failure.code === null ? undefined : redact(failure.code, MAX_CODE),
+  backend_code: loggedCode(failure.code),
   retry_after_ms: failure.retryAfterMs,
-  reason: reasonOf(failure, options.logContent),
+  reason: loggedReason(failure, request, logContent),
   cause: causeOf(failure),
 });
 
@@ -248,18 +191,6 @@ const failureValues = (attempt: Attempt, failure: BackendError): MetricValues =>
         ...(isOperatorsFault(failure) ? { CredentialErrors: 1 } : {}),
         ...(attempt.openedBreaker ? { BreakersOpened: 1 } : {}),
       };
-
-const MAX_REASON = 500;
-const MAX_CODE = 100;
-
-/**
- * What may be logged of a failure's message. A backend's own words may quote the prompt (engines quote what they refuse
- * or fail at) or a part of a key: of those only what is about neither.
- */
-function reasonOf({ kind, message }: BackendError, logContent: boolean): string | undefined {
-  if (!logContent && (kind === 'invalid-request' || kind === 'server')) return undefined;
-  return redact(message, MAX_REASON);
-}
 
 /** A system error's code, or a fault's place in our code: its message might hold what it choked on. */
 function causeOf(failure: BackendError): string | undefined {

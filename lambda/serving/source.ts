@@ -1,10 +1,10 @@
 import type { Frame, WholeAnswer } from '../backends/backend.ts';
 import type { Attempt } from '../failover/attempt.ts';
+import type { Candidate } from '../failover/candidate.ts';
 import type { Answered } from '../failover/dispatch.ts';
 import type { Session } from '../failover/session.ts';
 import { dispatchStream, type StartedStream } from '../failover/start-stream.ts';
 import { dispatchWhole } from '../failover/whole.ts';
-import type { Candidate } from './route.ts';
 
 /** Where a request's answer comes from: its model's backends, or another request that asked for the same. */
 export interface AnswerSource {

@@ -24,7 +24,7 @@ export enum FailureKind {
   LOW_QUALITY = 'low-quality',
 }
 
-/** When a backend isn't asked for a while. Each process of the gateway decides for itself. */
+/** When a backend isn't asked for a while. Each process of the gateway decides for itself and, with a cache, tells the others. */
 export interface CircuitBreakerOptions {
   /**
    * How long an outcome counts, 1 second to 10 minutes.
@@ -48,7 +48,7 @@ export interface CircuitBreakerOptions {
   readonly failureRate?: number;
 
   /**
-   * How many failures in a row do the same; a function that serves one request at a time never sees a share.
+   * How many failures in a row do the same, a stream that breaks off being one; a function that serves one request at a time never sees a share.
    *
    * @default 3
    */
@@ -182,7 +182,8 @@ export interface FallbackPolicyOptions {
   readonly retries?: number;
 
   /**
-   * Retries and hedges of one process as a share of its requests, 0 to 1: they can't multiply an outage.
+   * Retries and hedges of one process as a share of its requests, 0 to 1: they can't multiply an outage. It has two more
+   * at its beginning, and saves up no more than that.
    *
    * @default 0.1
    */
@@ -211,7 +212,8 @@ export interface FallbackPolicyOptions {
 
   /**
    * Starts the next backend beside the first one when there is no first token after this time, or after the 95th
-   * percentile of the model's recent ones, whichever is longer. The first to answer wins; the other one is stopped, and
+   * percentile of the model's recent ones, whichever is longer; of a whole answer, which has no first token, when it
+   * isn't there after the time of recent whole ones. The first to answer wins; the other one is stopped, and
    * what it has read and written is paid and metered. 10 milliseconds to 5 minutes.
    *
    * @default - no hedging
@@ -233,8 +235,8 @@ export interface FallbackPolicyOptions {
   readonly quality?: AnswerQuality;
 
   /**
-   * Whether a stream that breaks off is resumed on another backend. Never inside a tool call, with several choices, log
-   * probabilities or JSON.
+   * Whether a stream that breaks off is resumed on another backend. Never inside a tool call or a refusal, with several
+   * choices, log probabilities, JSON or another grammar.
    *
    * @default true
    */

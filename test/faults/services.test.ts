@@ -25,6 +25,8 @@ beforeAll(async () => {
   process.env.AWS_ENDPOINT_URL_BEDROCK_RUNTIME = runtime.url;
   process.env.AWS_ENDPOINT_URL_SECRETS_MANAGER = 'http://127.0.0.1:9';
   second = await Upstream.start(healthy);
+  // The SDK loads with the first call, which may take longer than the headers wait for a backend.
+  await import('../../lambda/backends/bedrock/converse.ts');
 });
 afterAll(async () => {
   for (const name of ENV) delete process.env[name];

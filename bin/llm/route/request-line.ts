@@ -1,5 +1,5 @@
 import type { ChatCompletionRequest } from '../../../lambda/contract/openai.ts';
-import { PRIORITIES, type Priority } from '../../../lambda/routing/by-policy.ts';
+import { PRIORITIES, type Priority } from '../../../lambda/routing/decision.ts';
 import { parseChatRequest } from '../../../lambda/serving/parse.ts';
 
 /** A request out of a file, and what is known of it beside its body. */

@@ -1,10 +1,12 @@
 import type { Registry } from '../../../lambda/backends/registry.ts';
 import type { ServingConfig } from '../../../lambda/contract/config.ts';
-import { type RouteDecision, routeByPolicy } from '../../../lambda/routing/by-policy.ts';
+import type { Candidate } from '../../../lambda/failover/candidate.ts';
+import { routeByPolicy } from '../../../lambda/routing/by-policy.ts';
+import type { RouteDecision } from '../../../lambda/routing/decision.ts';
 import { admit } from '../../../lambda/serving/admit.ts';
 import { costUsd } from '../../../lambda/serving/cost.ts';
 import { estimatedUsage } from '../../../lambda/serving/estimate.ts';
-import { type Candidate, route } from '../../../lambda/serving/route.ts';
+import { route } from '../../../lambda/serving/route.ts';
 import type { RecordedRequest } from './request-line.ts';
 
 /** What the policy does with one request, and what that is worth. */

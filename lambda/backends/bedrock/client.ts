@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { Agent as HttpAgent } from 'node:http';
+import { type ClientRequest, Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { Socket } from 'node:net';
 import {
@@ -16,7 +16,8 @@ import { Exchange } from '../stale-connection.ts';
 import { isConnectionError } from './errors.ts';
 
 export interface ConverseClient {
-  converse(input: ConverseCommandInput, signal: AbortSignal): Promise<ConverseCommandOutput>;
+  /** @param onSent told when the request has been written to a connection */
+  converse(input: ConverseCommandInput, signal: AbortSignal, onSent?: () => void): Promise<ConverseCommandOutput>;
   converseStream(input: ConverseStreamCommandInput, signal: AbortSignal): Promise<ConverseStreamCommandOutput>;
 }
 
@@ -26,10 +27,30 @@ export interface ConverseClient {
  */
 const MAX_IDLE_MS = 20_000;
 
-/** The SDK doesn't say which connection a call had: the agents note it for the call in whose context they are asked. */
-const calls = new AsyncLocalStorage<{ reused?: Exchange }>();
+interface Call {
+  reused?: Exchange;
+  readonly onSent: (() => void) | undefined;
+}
 
-function notingReuse<Agent extends HttpAgent>(agent: Agent): Agent {
+/**
+ * The SDK doesn't say which connection a call had, nor when the request was on it: the agents note that for the call in
+ * whose context they are asked.
+ */
+const calls = new AsyncLocalStorage<Call>();
+
+/** What Node calls when a request wants a connection; not in its types. */
+interface Agency {
+  addRequest(request: ClientRequest, ...more: unknown[]): void;
+}
+
+function noting<Agent extends HttpAgent>(agent: Agent): Agent {
+  const agency = agent as unknown as Agency;
+  const addRequest = agency.addRequest.bind(agent);
+  agency.addRequest = (request, ...more) => {
+    const onSent = calls.getStore()?.onSent;
+    if (onSent !== undefined) request.once('finish', onSent);
+    addRequest(request, ...more);
+  };
   const reuse = agent.reuseSocket.bind(agent);
   agent.reuseSocket = (socket, request) => {
     const call = calls.getStore();
@@ -55,10 +76,7 @@ export function sharedClient(region: string | undefined, connectMs: number): Con
  * it ends a stream whose connection broke as if all were well. Bedrock speaks both.
  */
 function createClient(region: string | undefined, connectMs: number): ConverseClient {
-  const agents = [
-    notingReuse(new HttpAgent({ keepAlive: true })),
-    notingReuse(new HttpsAgent({ keepAlive: true })),
-  ] as const;
+  const agents = [noting(new HttpAgent({ keepAlive: true })), noting(new HttpsAgent({ keepAlive: true }))] as const;
   const client = new BedrockRuntimeClient({
     ...(region !== undefined && { region }),
     // The request's path decides about retries and where they go.
@@ -80,24 +98,25 @@ function createClient(region: string | undefined, connectMs: number): ConverseCl
   };
 
   /** The wall clock, not a timer: timers stand still while the environment is frozen. */
-  const send = async <T>(dispatch: () => Promise<T>): Promise<T> => {
+  const send = async <T>(dispatch: () => Promise<T>, onSent?: () => void): Promise<T> => {
     if (Date.now() - lastUsed > MAX_IDLE_MS) dropIdleConnections();
     lastUsed = Date.now();
-    const call: { reused?: Exchange } = {};
+    const call: Call = { onSent };
     try {
       return await calls.run(call, dispatch);
     } catch (error) {
       // The connection had died, not the service. Once more on a new one; the call's own deadlines go on counting.
       if (!call.reused?.wasStale() || !isConnectionError(error)) throw error;
       dropIdleConnections();
-      return await dispatch();
+      return await calls.run({ onSent }, dispatch);
     } finally {
       lastUsed = Date.now();
     }
   };
 
   return {
-    converse: (input, abortSignal) => send(() => client.send(new ConverseCommand(input), { abortSignal })),
+    converse: (input, abortSignal, onSent) =>
+      send(() => client.send(new ConverseCommand(input), { abortSignal }), onSent),
     converseStream: (input, abortSignal) => send(() => client.send(new ConverseStreamCommand(input), { abortSignal })),
   };
 }

@@ -18,7 +18,7 @@ export async function complete(config: BedrockConfig, call: BackendCall): Promis
     // A whole answer has no first token to wait for: the caller's signal ends it.
     const client = sharedClient(config.region, config.deadlines.connectMs);
     const input = toConverse(await withImages(call, deadline), config);
-    return toCompletion(await client.converse(input, deadline.signal), answerOptions(config, call));
+    return toCompletion(await client.converse(input, deadline.signal, call.onSent), answerOptions(config, call));
   } catch (error) {
     throw deadline.reason(error) ?? toBackendError(config.id, error);
   } finally {

@@ -1,4 +1,5 @@
 import { BackendError, type BackendErrorKind, type BackendErrorOptions } from '../backend.ts';
+import { retryAfter } from '../retry-after.ts';
 import { RequestProblem } from './request-problem.ts';
 
 /** By the exception's name in lower case: in mid-stream its initial is a small letter. */
@@ -73,9 +74,11 @@ export function toBackendError(backend: string, error: unknown): BackendError {
   const fields = (error ?? {}) as ErrorFields;
   const message = fields.message ?? String(error);
   const status = fields.$metadata?.httpStatusCode;
-  const retryAfterMs = retryAfter(fields);
+  const retryAfterMs = retryAfter(fields.$response?.headers ?? {});
   const options: BackendErrorOptions = {
     cause: error,
+    // Also of what the SDK could not read: a parser's complaint quotes it.
+    isQuoted: true,
     // A mid-stream error comes with the stream's 200, which isn't its own.
     ...(status !== undefined && status >= 400 && { status }),
     ...(retryAfterMs !== undefined && { retryAfterMs }),
@@ -106,9 +109,4 @@ function kindOf(error: ErrorFields, status: number | undefined): BackendErrorKin
   if (status === 429) return 'throttled';
   if (status === 503 || status === 529) return 'overloaded';
   return status < 500 ? 'invalid-request' : 'server';
-}
-
-function retryAfter(error: ErrorFields): number | undefined {
-  const seconds = Number(error.$response?.headers?.['retry-after']);
-  return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
 }

@@ -17,13 +17,21 @@ export const isDone = (data: Buffer): boolean => data.length < 12 && data.toStri
 
 /**
  * What metering needs to know of an event. The first ones are parsed, until one carries output; from then on only those
- * that name a usage, a finish reason or an error. Others are looked at no further than that they are whole.
+ * that name a usage, a finish reason or an error, and those that are shorter than any with output so far: an empty one,
+ * by which some servers only say that they are there, is. Others are looked at no further than that they are whole.
  *
+ * @param usualLength bytes of data that is taken for output: of the shortest with output so far, `Infinity` for none
+ * @returns `undefined` for what has no choices and tells no usage (`{"type":"ping"}`): clients read the choices of each event
  * @throws BackendError for an error object, or what isn't an event of a chat completion
  */
-export function classify(backend: string, event: SseEvent, seenOutput: boolean): Frame {
+export function classify(backend: string, event: SseEvent, usualLength: number): Frame | undefined {
   const { data, bytes } = event;
-  if (seenOutput && !hasValue(data, FINISH_REASON) && !hasValue(data, USAGE) && !hasValue(data, ERROR)) {
+  if (
+    data.length >= usualLength &&
+    !hasValue(data, FINISH_REASON) &&
+    !hasValue(data, USAGE) &&
+    !hasValue(data, ERROR)
+  ) {
     if (!isObject(data)) throw malformed(backend);
     return { bytes, output: true, usageOnly: false };
   }
@@ -31,7 +39,8 @@ export function classify(backend: string, event: SseEvent, seenOutput: boolean):
   const error = errorFields(parsed);
   if (error !== undefined) throw errorFromPayload(backend, error);
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw malformed(backend);
-  return frameOf(parsed as Record<string, unknown>, bytes);
+  const frame = frameOf(parsed as Record<string, unknown>, bytes);
+  return Array.isArray((parsed as Record<string, unknown>).choices) || frame.usage !== undefined ? frame : undefined;
 }
 
 export function frameOf(chunk: Record<string, unknown>, bytes: Buffer): Frame {

@@ -104,6 +104,7 @@ export function createFleetSteering(fleet: FleetConfig, hints?: SharedHints): Fl
           status,
           param: error.param,
           code: error.code,
+          isQuoted: !isAway && error.isQuoted,
           retryAfterMs: error.retryAfterMs ?? (isAway ? fleet.retryAfterMs : FULL_RETRY_AFTER_MS),
         },
       );

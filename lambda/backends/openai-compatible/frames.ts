@@ -29,7 +29,9 @@ export class FrameStream implements AsyncIterable<Frame>, AsyncIterator<Frame, u
   readonly #frames: Frame[] = [];
   readonly #timer: { current: NodeJS.Timeout };
   #bytes = 0;
-  #seenOutput = false;
+  /** Bytes of the shortest data with output. */
+  #shortestOutput = Number.POSITIVE_INFINITY;
+  #last: Buffer | undefined;
   #seenFinish = false;
   #done = false;
   #error: BackendError | undefined;
@@ -87,15 +89,13 @@ export class FrameStream implements AsyncIterable<Frame>, AsyncIterator<Frame, u
       this.#complete();
       return;
     }
-    const frame = classify(this.#options.backend, event, this.#seenOutput);
+    // The same once more may be a sign of life and no more: it is looked at, whatever its length.
+    const isRepeated = this.#last?.equals(event.data) === true;
+    this.#last = event.data;
+    const frame = classify(this.#options.backend, event, isRepeated ? Number.POSITIVE_INFINITY : this.#shortestOutput);
+    if (frame === undefined) return;
     if (frame.finishReason !== undefined) this.#seenFinish = true;
-    if (this.#seenOutput) {
-      this.#timer.current.refresh();
-    } else if (frame.output) {
-      this.#seenOutput = true;
-      clearTimeout(this.#timer.current);
-      this.#timer.current = setTimeout(this.#onSilence, this.#options.betweenTokensMs);
-    }
+    if (frame.output) this.#onOutput(event.data.length);
     if (this.#waiting !== undefined) {
       this.#waiting.resolve({ value: frame, done: false });
       this.#waiting = undefined;
@@ -104,6 +104,17 @@ export class FrameStream implements AsyncIterable<Frame>, AsyncIterator<Frame, u
       this.#bytes += frame.bytes.length;
     }
   };
+
+  /** Only output stops the clock: a server may say for ever that it is there. */
+  #onOutput(length: number): void {
+    if (this.#seenOutput) {
+      this.#timer.current.refresh();
+    } else {
+      clearTimeout(this.#timer.current);
+      this.#timer.current = setTimeout(this.#onSilence, this.#options.betweenTokensMs);
+    }
+    if (length < this.#shortestOutput) this.#shortestOutput = length;
+  }
 
   /** `[DONE]` came: what follows is of no interest, but the connection can be used again once it was read. */
   #complete(): void {
@@ -144,6 +155,10 @@ export class FrameStream implements AsyncIterable<Frame>, AsyncIterator<Frame, u
     const [what, ms] = this.#seenOutput ? ['next', betweenTokensMs] : ['first', firstTokenMs];
     this.#fail(this.#makeError('timeout', `the ${what} token took longer than ${Math.round(ms)} ms`));
   };
+
+  get #seenOutput(): boolean {
+    return this.#shortestOutput < Number.POSITIVE_INFINITY;
+  }
 
   #resume(): void {
     this.#timer.current.refresh();

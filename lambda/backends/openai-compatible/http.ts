@@ -14,6 +14,8 @@ export interface HttpCall {
   readonly connectMs: number;
   /** Until the response's headers, from now. */
   readonly headersMs: number | undefined;
+  /** Told when the request has been written to a connection. */
+  readonly onSent: (() => void) | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -81,6 +83,7 @@ function post(request: Request, base: RequestOptions, call: HttpCall, isRetry: b
     const connecting = timers[timers.length - 1];
     socket.once(call.url.protocol === 'https:' ? 'secureConnect' : 'connect', () => clearTimeout(connecting));
   });
+  if (call.onSent !== undefined) outgoing.once('finish', call.onSent);
   outgoing.once('response', (incoming) => {
     settle();
     decoded(incoming, backend).then(
@@ -127,7 +130,7 @@ async function decoded(incoming: IncomingMessage, backend: string): Promise<Read
     throw new BackendError(
       backend,
       'protocol',
-      `the response has the unknown content encoding '${encoding.slice(0, 40)}'`,
+      `the response has the unknown content encoding${/^[\w-]{1,40}$/.test(encoding) ? ` '${encoding}'` : ''}`,
     );
   }
   const { pipeline } = await import('node:stream');

@@ -50,6 +50,7 @@ export async function createOpenAiCompatibleBackend(
         connectMs: deadlines.connectMs,
         // A whole answer's headers come when it is finished: only the request's own deadline holds.
         headersMs: firstToken?.leftMs,
+        onSent: call.onSent,
         signal: call.signal,
       });
     } catch (error) {
@@ -115,7 +116,8 @@ export async function createOpenAiCompatibleBackend(
 
   function wrongType(response: HttpResponse, type: string): BackendError {
     response.body.destroy();
-    return new BackendError(id, 'protocol', `the response has the content type '${type.slice(0, 80)}'`);
+    const told = /^[\w.+-]{1,40}\/[\w.+-]{1,40}$/.test(type) ? `the content type '${type}'` : 'no known content type';
+    return new BackendError(id, 'protocol', `the response has ${told}`);
   }
 }
 

@@ -1,4 +1,5 @@
 import { BackendError, type BackendErrorKind } from '../backend.ts';
+import { retryAfter } from '../retry-after.ts';
 
 /** What a status says about whose fault it is and whether another backend should be asked. */
 export function kindOfStatus(status: number): BackendErrorKind {
@@ -69,43 +70,32 @@ export function errorFromResponse(
   headers: Readonly<Record<string, string | string[] | undefined>>,
 ): BackendError {
   const fields = errorFields(tryParse(body));
-  const retryAfterMs = parseRetryAfter(headers['retry-after-ms'], headers['retry-after']);
+  const retryAfterMs = retryAfter(headers);
   // OpenAI says 429 as well when the account's credit is used up: no waiting helps, and no client is at fault.
   const kind = fields?.code === 'insufficient_quota' ? 'auth' : kindOfStatus(status);
-  const isTooLong = kind === 'invalid-request' && TOO_LONG.test(fields?.message ?? '');
   return new BackendError(backend, kind, fields?.message ?? `HTTP ${status}`, {
     status,
     param: fields?.param ?? null,
-    code: isTooLong ? 'context_length_exceeded' : (fields?.code ?? null),
+    code: codeOf(kind, fields),
+    isQuoted: fields !== undefined,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
 }
+
+const codeOf = (kind: BackendErrorKind, fields: ErrorFields | undefined): string | null =>
+  kind === 'invalid-request' && TOO_LONG.test(fields?.message ?? '')
+    ? 'context_length_exceeded'
+    : (fields?.code ?? null);
 
 /** An error object that came under status 200. */
 export function errorFromPayload(backend: string, fields: ErrorFields): BackendError {
   const kind = fields.status === undefined ? 'server' : kindOfStatus(fields.status);
   return new BackendError(backend, kind, fields.message, {
     param: fields.param,
-    code: fields.code,
+    code: codeOf(kind, fields),
+    isQuoted: true,
     ...(fields.status === undefined ? {} : { status: fields.status }),
   });
-}
-
-/** Longer than any client waits. */
-const MAX_RETRY_AFTER_MS = 3_600_000;
-
-function parseRetryAfter(ms: string | string[] | undefined, after: string | string[] | undefined): number | undefined {
-  const asNumber = Number(ms);
-  const seconds = Number(after);
-  const parsed =
-    typeof ms === 'string' && Number.isFinite(asNumber)
-      ? asNumber
-      : typeof after !== 'string'
-        ? Number.NaN
-        : Number.isFinite(seconds)
-          ? seconds * 1000
-          : Date.parse(after) - Date.now();
-  return Number.isNaN(parsed) ? undefined : Math.min(Math.max(parsed, 0), MAX_RETRY_AFTER_MS);
 }
 
 export function tryParse(text: string): unknown {

@@ -262,6 +262,30 @@ describe('an error in mid-stream', () => {
   });
 });
 
+describe('that a request is on its way', () => {
+  test('is told once it is written to a connection, on new ones and on used ones', async () => {
+    for (const _ of ['new', 'used']) {
+      let sent = 0;
+      const onSent = () => {
+        sent += 1;
+      };
+      await backend().complete({ ...callOf(chat({ max_completion_tokens: 3 })), onSent });
+      expect(sent).toBe(1);
+    }
+  });
+
+  test("isn't told when nothing could be connected to", async () => {
+    relay.pause();
+    let sent = 0;
+    const onSent = () => {
+      sent += 1;
+    };
+    await errorOf(backend(deadlines({ connectMs: 1_998 })).complete({ ...callOf(chat()), onSent }));
+    relay.resume();
+    expect(sent).toBe(0);
+  });
+});
+
 describe('before the first byte', () => {
   test('the first token deadline counts from the dispatch', async () => {
     fault = { type: 'stall', afterEvents: 0 };

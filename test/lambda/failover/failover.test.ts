@@ -134,8 +134,7 @@ describe('a backend that hangs on a whole request', () => {
     const { status, headers } = await chat(HELLO);
     expect([status, headers['x-llm-backend']]).toEqual([200, 'second']);
     expect(requestLog()[0]).toMatchObject({ failures: [{ backend: 'first', kind: 'timeout' }] });
-    await sleep(20);
-    expect(one.abandoned).toBe(1);
+    await expect.poll(() => one.abandoned).toBe(1);
   });
 
   test('has a deadline of its own where it was given one', async () => {
@@ -160,7 +159,7 @@ describe('the circuit breaker', () => {
 
   test('keeps requests from a backend that fails, lets one try later, and closes', async () => {
     const [one, two] = [await upstream(answerStatus(500)), await upstream(answerText('from the second'))];
-    const { chat, log, requestLog } = run([first(one), second(two)], policy({ breaker }));
+    const { chat, log, requestLog } = run([first(one), second(two)], policy({ breaker: { ...breaker, openMs: 1000 } }));
     for (let index = 0; index < 5; index += 1) {
       expect((await chat(HELLO)).headers).toMatchObject({ 'x-llm-backend': 'second', 'x-llm-fallbacks': '1' });
     }
@@ -168,7 +167,7 @@ describe('the circuit breaker', () => {
     expect(requestLog().at(-1)).toMatchObject({ skipped: ['first'], attempts: 1, Fallbacks: 1 });
     expect(log.filter((line) => line.breaker_opened)).toMatchObject([{ backend: 'first', BreakersOpened: 1 }]);
     one.answer = answerText('from the first');
-    await sleep(300);
+    await sleep(1050);
     expect((await chat(HELLO)).headers).toMatchObject({ 'x-llm-backend': 'first', 'x-llm-fallbacks': '0' });
     expect((await chat(HELLO)).headers['x-llm-backend']).toBe('first');
   });
@@ -224,6 +223,42 @@ describe('the circuit breaker', () => {
     for (let index = 0; index < 3; index += 1) backends.push((await chat(STREAM)).headers['x-llm-backend']);
     expect(backends).toEqual(['first', 'first', 'second']);
   });
+
+  test('lets one request try, however many come at the same moment', async () => {
+    const [one, two] = [await upstream(answerStatus(500)), await upstream(answerStatus(500))];
+    const three = await upstream(answerText('from the third'));
+    const chain = [first(one), second(two), first(three, { id: 'third' })];
+    const { chat } = run(chain, policy({ breaker: { ...breaker, consecutiveFailures: 1, openMs: 200 } }));
+    await chat(HELLO);
+    await sleep(250);
+    one.answer = async (response, request, incoming) => {
+      await sleep(50);
+      await answerStatus(500)(response, request, incoming);
+    };
+    two.answer = async (response, request, incoming) => {
+      await sleep(200);
+      await answerStatus(500)(response, request, incoming);
+    };
+    const answers = await Promise.all(Array.from({ length: 10 }, () => chat(HELLO)));
+    expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
+    expect([one.requests.length, two.requests.length]).toEqual([2, 2]);
+  });
+
+  test('opens at streams that begin and never end', async () => {
+    const one = await upstream(async (response) => {
+      sse(response).write(ROLE + chunk({ content: 'Half ' }));
+      await sleep(10);
+      response.destroy();
+    });
+    const two = await upstream(answerText('and half.'));
+    const { chat } = run(
+      [first(one), second(two)],
+      policy({ breaker: { ...breaker, openMs: 60_000, maxOpenMs: 60_000 } }),
+    );
+    const texts = [];
+    for (let index = 0; index < 3; index += 1) texts.push(textOf((await chat(STREAM)).events));
+    expect(texts).toEqual(['Half and half.', 'Half and half.', 'and half.']);
+  });
 });
 
 describe('a late first token', () => {
@@ -251,8 +286,7 @@ describe('a late first token', () => {
     const { events, headers } = await chat({ ...STREAM, stream_options: { include_usage: true } });
     expect(textOf(events)).toBe('from the second');
     expect(headers).toMatchObject({ 'x-llm-backend': 'second', 'x-llm-fallbacks': '0' });
-    await sleep(30);
-    expect(one.abandoned).toBe(1);
+    await expect.poll(() => one.abandoned).toBe(1);
     expect(requestLog()[0]).toMatchObject({ hedges: 1, attempts: 2 });
     expect(log.filter((line) => line.message === 'backend given up')).toMatchObject([{ backend: 'first' }]);
     const cost = billed(log, 'first', 'CostUsd') + billed(log, 'second', 'CostUsd');
@@ -264,9 +298,25 @@ describe('a late first token', () => {
     const [one, two] = [await upstream(slow(120)), await upstream(slow(1000))];
     const { chat } = run([first(one), second(two)], policy({ hedgeAfterMs: 50 }));
     expect(textOf((await chat(STREAM)).events)).toBe('from the first');
-    await sleep(30);
-    expect(two.abandoned).toBe(1);
+    await expect.poll(() => two.abandoned).toBe(1);
   });
+});
+
+test('a whole answer is hedged when it takes longer than whole answers do: it has no first token', async () => {
+  const after =
+    (ms: number, text: string): Answerer =>
+    async (response, request, incoming) => {
+      await sleep(ms);
+      if (!response.destroyed) await answerText(text)(response, request, incoming);
+    };
+  const [one, two] = [await upstream(after(600, 'one')), await upstream(after(3000, 'two'))];
+  const { chat } = run([first(one), second(two)], policy({ hedgeAfterMs: 50, retryBudget: 1 }));
+  await Promise.all(Array.from({ length: 12 }, () => chat(HELLO)));
+  two.answer = answerText('two');
+  one.answer = after(200, 'one');
+  two.requests.length = 0;
+  expect((await chat(HELLO)).headers['x-llm-backend']).toBe('first');
+  expect(two.requests).toHaveLength(0);
 });
 
 describe('a bad answer goes to the next backend:', () => {

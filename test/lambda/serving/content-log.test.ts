@@ -23,9 +23,12 @@ test('prompts and answers are logged when the owner asks for it, images by their
 });
 
 test('an event that is none of a chat completion is logged as it is, and costs no log line', async () => {
+  // As long as an answer's: others are looked into on their way.
+  const odd = `{"not":"json","padding":"${'x'.repeat(200)}"}x}`;
   const up = await Upstream.start((response) => {
+    const choice = `{"choices":[null],"padding":"${'x'.repeat(200)}"}`;
     sse(response).end(
-      `${chunk({ content: 'the answer' })}data: {"not":"json"}x}\n\ndata: {"choices":[null]}\n\n${chunk({}, 'stop')}${DONE}`,
+      `${chunk({ content: 'the answer' })}data: ${odd}\n\ndata: ${choice}\n\n${chunk({}, 'stop')}${DONE}`,
     );
   });
   const { chat, log, requestLog } = deploy(servingConfig([model([openAiBackend(up.url)])], { logContent: true }));
@@ -34,7 +37,7 @@ test('an event that is none of a chat completion is logged as it is, and costs n
   expect(requestLog()).toHaveLength(1);
   const [content] = log.filter((line) => line.message === 'content').map((line) => JSON.stringify(line));
   expect(content).toContain('the answer');
-  expect(content).toContain(JSON.stringify('{"not":"json"}x}'));
+  expect(content).toContain(JSON.stringify(odd));
 });
 
 test.each([

@@ -9,7 +9,7 @@ import {
   servingConfig,
   staticBackend,
 } from '../support/serving.ts';
-import { type Answerer, answerText, sleep, Upstream } from '../support/upstream.ts';
+import { type Answerer, answerText, Upstream } from '../support/upstream.ts';
 
 const upstreams: Upstream[] = [];
 async function upstream(answer: Answerer): Promise<Upstream> {
@@ -240,8 +240,7 @@ describe('a whole answer', () => {
     const { status, json } = await chat(HELLO);
     expect(status).toBe(504);
     expect(json.error.message).toContain("'stream: true'");
-    await sleep(20);
-    expect(up.abandoned).toBe(1);
+    await expect.poll(() => up.abandoned).toBe(1);
   });
 
   test('to a stream request becomes a stream', async () => {
