@@ -1,14 +1,20 @@
-import { Duration } from 'aws-cdk-lib';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { App, Duration, Size, Stack } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { Schedule } from 'aws-cdk-lib/aws-applicationautoscaling';
 import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import { InstanceType } from 'aws-cdk-lib/aws-ec2';
-import { ContainerImage } from 'aws-cdk-lib/aws-ecs';
+import { BottleRocketImage, Cluster, ContainerImage, ContainerInsights } from 'aws-cdk-lib/aws-ecs';
 import { describe, expect, test } from 'vitest';
 import {
   Backend,
+  Gateway,
   GatewayCompute,
   GpuCapacity,
+  KvOffloading,
   Model,
   type ModelFleetProps,
   ModelWeights,
@@ -351,6 +357,20 @@ describe('as a backend', () => {
       { SourceSecurityGroupId: { 'Fn::GetAtt': [expect.stringMatching(/^GatewayHandler.*SecurityGroup/), 'GroupId'] } },
     ]);
     expect(rules).toHaveLength(2);
+  });
+
+  test('may be in another stack than its gateway', () => {
+    const app = new App();
+    const fleets = new Stack(app, 'Fleets');
+    const fleet = fleetIn(fleets);
+    const gateways = new Stack(app, 'Gateways');
+    new Gateway(gateways, 'Gateway', {
+      compute: GatewayCompute.lambda({ vpc: fleet.vpc }),
+      models: [new Model(gateways, 'Model', { backends: [Backend.fleet(fleet)] })],
+      tiers: [new Tier(gateways, 'Tier')],
+    });
+    Template.fromStack(gateways).hasResourceProperties('AWS::EC2::SecurityGroupIngress', { FromPort: 80, ToPort: 80 });
+    expect(fleets.dependencies).toEqual([]);
   });
 
   test('works with a gateway on Managed Instances', () => {
