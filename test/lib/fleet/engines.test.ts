@@ -136,7 +136,7 @@ describe('an engine runs as', () => {
   test('with a cache that its group may write', () => {
     const { template } = fleetTemplate();
     expect(JSON.stringify(template.findResources('AWS::EC2::LaunchTemplate'))).toMatch(
-      /mount \$disks \/var\/[\w/-]+; fi\\\\nchmod g\+rwxs |mount \$disks [^;]+; fi\\nchmod g\+rwxs /,
+      /mount \$disk \/var\/[\w/-]+; fi\\\\nchmod g\+rwxs |mount \$disk [^;]+; fi\\nchmod g\+rwxs /,
     );
   });
 });

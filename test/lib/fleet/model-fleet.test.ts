@@ -140,6 +140,79 @@ describe('capacity', () => {
     });
   });
 
+  const userData = (props: Parameters<typeof fleetTemplate>[0] = {}) =>
+    JSON.stringify(fleetTemplate(props).template.findResources('AWS::EC2::LaunchTemplate'));
+
+  test("keeps tasks away from the instance's role: a hop limit doesn't, where tasks have network interfaces", () => {
+    expect(userData()).toContain('ECS_AWSVPC_BLOCK_IMDS=true');
+  });
+
+  describe('makes one cache of NVMe disks', () => {
+    const ran = (disks: readonly string[], missing: readonly string[] = []) => {
+      const { template } = fleetTemplate();
+      const [launchTemplate] = Object.values(template.findResources('AWS::EC2::LaunchTemplate'));
+      const { 'Fn::Base64': userData } = launchTemplate?.Properties.LaunchTemplateData.UserData ?? {};
+      const [first] = userData['Fn::Join'][1];
+      const folder = mkdtempSync(join(tmpdir(), 'instance-'));
+      const write = (name: string, text: string) =>
+        writeFileSync(join(folder, name), `#!/bin/sh\n${text}`, { mode: 0o755 });
+      write('lsblk', disks.map((disk) => `echo '${disk} Amazon EC2 NVMe Instance Storage'`).join('\n'));
+      for (const name of ['mdadm', 'mkfs.xfs', 'mount', 'dnf']) {
+        if (name === 'mdadm' && missing.includes(name)) continue;
+        write(name, missing.includes(name) ? 'exit 1' : `echo ${name} "$@" >> ${folder}/ran`);
+      }
+      for (const name of ['mkdir', 'chmod', 'awk', 'wc', 'cut']) symlinkSync(`/usr/bin/${name}`, join(folder, name));
+      const script = String(first).replaceAll('/var/lib/', `${folder}/`).replaceAll('/etc/ecs/ecs.config', '/dev/null');
+      expect(spawnSync('/bin/bash', ['-c', script], { env: { PATH: folder } }).status).toBe(0);
+      const log = existsSync(`${folder}/ran`) ? readFileSync(`${folder}/ran`, 'utf8') : undefined;
+      rmSync(folder, { recursive: true });
+      return log === undefined ? [] : log.replaceAll(folder, '').split('\n');
+    };
+
+    test('of one as it is, of none where there is none', () => {
+      expect(ran(['nvme1n1'])).toEqual(['mkfs.xfs -f /dev/nvme1n1', 'mount /dev/nvme1n1 /model-cache', '']);
+      expect(ran([])).toEqual([]);
+    });
+
+    test('of several by joining them', () => {
+      expect(ran(['nvme1n1', 'nvme2n1'])).toEqual([
+        'mdadm --create /dev/md0 --run --level=0 --raid-devices=2 /dev/nvme1n1 /dev/nvme2n1',
+        'mkfs.xfs -f /dev/md0',
+        'mount /dev/md0 /model-cache',
+        '',
+      ]);
+    });
+
+    test('with a tool that the image has not, or of the first one where it cannot be had', () => {
+      expect(ran(['nvme1n1', 'nvme2n1'], ['mdadm'])).toContain('dnf install -y --setopt=retries=2 mdadm');
+      expect(ran(['nvme1n1', 'nvme2n1'], ['mdadm', 'dnf'])).toEqual([
+        'mkfs.xfs -f /dev/nvme1n1',
+        'mount /dev/nvme1n1 /model-cache',
+        '',
+      ]);
+    });
+  });
+
+  test('refuses Bottlerocket, which runs no script of its user', () => {
+    const make = () => GpuCapacity.ec2({ instanceTypes: [L40S], machineImage: new BottleRocketImage() });
+    expect(make).toThrow(/^machineImage must not be Bottlerocket/);
+  });
+
+  test.each(['g7e.12xlarge', 'gr6.4xlarge', 'g4dn.4xlarge', 'p6-b200.48xlarge'])('knows %s', (type) => {
+    expect(() => GpuCapacity.ec2({ instanceTypes: [new InstanceType(type)] })).not.toThrow();
+  });
+
+  test('takes every type that is named on Managed Instances, whatever it costs beside the cheapest', () => {
+    const types = [new InstanceType('g6.xlarge'), new InstanceType('g6e.xlarge')];
+    const limits = (spot: boolean) => {
+      const { template } = fleetTemplate({ capacity: GpuCapacity.managedInstances({ instanceTypes: types, spot }) });
+      const [provider] = Object.values(template.findResources('AWS::ECS::CapacityProvider'));
+      return provider?.Properties.ManagedInstancesProvider.InstanceLaunchTemplate.InstanceRequirements;
+    };
+    expect(limits(false)).toMatchObject({ OnDemandMaxPricePercentageOverLowestPrice: 999999 });
+    expect(limits(true)).toMatchObject({ SpotMaxPricePercentageOverLowestPrice: 999999 });
+  });
+
   test('may be Spot, drained when it is taken back', () => {
     const capacity = GpuCapacity.ec2({
       instanceTypes: [L40S, new InstanceType('g5.xlarge')],
