@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { Duration, Size } from 'aws-cdk-lib';
 import { InstanceType } from 'aws-cdk-lib/aws-ec2';
 import { ContainerImage } from 'aws-cdk-lib/aws-ecs';
@@ -146,7 +147,8 @@ describe('SGLang', () => {
     const { engine, container } = fleetTemplate({
       engine: ServingEngine.sglang({ contextLength: 8192, memoryFraction: 0.8, toolCallParser: 'qwen25' }),
     });
-    expect(engine.EntryPoint).toEqual(['/bin/sh', '-c', 'exec "$@" --api-key "$SGLANG_FLEET_API_KEY"', 'sglang']);
+    expect(engine.EntryPoint?.slice(0, 2)).toEqual(['/bin/bash', '-c']);
+    expect(engine.EntryPoint?.[2]).toContain('exec "$@" --api-key "$SGLANG_FLEET_API_KEY"');
     expect(engine.Command?.join(' ')).toBe(
       'python3 -m sglang.launch_server --model-path Qwen/Qwen3-8B --served-model-name Qwen/Qwen3-8B --host 0.0.0.0' +
         ' --port 30000 --tp 1 --context-length 8192 --mem-fraction-static 0.8 --max-queued-requests 64' +
@@ -169,6 +171,25 @@ describe('SGLang', () => {
       essential: false,
       readonlyRootFilesystem: true,
     });
+  });
+
+  test('writes its key into no log: it prints its arguments at the start', () => {
+    const { engine } = fleetTemplate({ engine: ServingEngine.sglang() });
+    const [shell = '', ...words] = engine.EntryPoint ?? [];
+    const engineLike = `console.log('api_key=' + process.argv.at(-1)); console.error(process.argv.join(' ')); process.exit(7)`;
+    const { stdout, stderr, status } = spawnSync(shell, [...words, process.execPath, '-e', engineLike, '--'], {
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH, SGLANG_FLEET_API_KEY: 'Sentinel123' },
+    });
+    expect(stdout).toMatch(/^api_key=\*\*\*$/m);
+    expect(stdout).toMatch(/--api-key \*\*\*$/m);
+    expect(stdout + stderr).not.toContain('Sentinel123');
+    expect(status).toBe(7);
+  });
+
+  test('keeps consumers apart in its cache', () => {
+    const { fleet } = fleetTemplate({ engine: ServingEngine.sglang() });
+    expect(fleet._engine.fields.cacheSalt).toBe(true);
   });
 
   test('has health checks that may take the time of a token', () => {
