@@ -370,6 +370,34 @@ describe('scaling', () => {
   });
 });
 
+describe('a schedule with no task at least', () => {
+  const at = Schedule.cron({ hour: '20', minute: '0' });
+
+  test('lets the fleet sleep and wake then, though it has a task by day', () => {
+    const { template } = fleetTemplate({
+      scaling: {
+        maxTasks: 2,
+        idleTimeout: Duration.minutes(20),
+        schedules: [{ schedule: at, minTasks: 0, maxTasks: 2 }],
+      },
+    });
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', { MetricName: 'Demand', EvaluationPeriods: 20 });
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', { MetricName: 'Unserved' });
+  });
+
+  test('and none at most needs neither', () => {
+    const { template } = fleetTemplate({
+      scaling: { maxTasks: 2, schedules: [{ schedule: at, minTasks: 0, maxTasks: 0 }] },
+    });
+    template.resourcePropertiesCountIs('AWS::CloudWatch::Alarm', { MetricName: 'Demand' }, 0);
+  });
+});
+
+test("the agent is started again when it ends: without it a fleet doesn't scale", () => {
+  const { container } = fleetTemplate();
+  expect(container('MetricsAgent').RestartPolicy).toMatchObject({ Enabled: true });
+});
+
 describe('as a backend', () => {
   const price = TokenPrice.perMillion({ inputUsd: 1, outputUsd: 2 });
 
