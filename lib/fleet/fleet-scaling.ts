@@ -7,7 +7,7 @@ export interface FleetSchedule {
   /** When: `Schedule.cron({ hour: '20', minute: '0' })`. */
   readonly schedule: Schedule;
 
-  /** Fewest tasks from then on. */
+  /** Fewest tasks from then on. With 0 (and `maxTasks` above) the fleet sleeps and wakes as one with `minTasks: 0` does. */
   readonly minTasks: number;
 
   /** Most tasks from then on. */

@@ -24,7 +24,7 @@ import {
   TokenPrice,
 } from '../../../lib';
 import { newStack, statements, synthesize } from '../fixture.ts';
-import { fleetIn, fleetTemplate, L40S } from './fixture.ts';
+import { fleetIn, fleetTemplate, L40S, vpcOf } from './fixture.ts';
 
 describe('the load balancer', () => {
   const { template } = fleetTemplate();
@@ -535,10 +535,57 @@ describe('warns', () => {
 
   test('of a context whose KV cache does not fit, not of one that does', () => {
     const engine = (contextLength: number) => ServingEngine.vllm({ contextLength });
-    expect(warnings({ engine: engine(65536), capacity: on('g6.xlarge') })).toHaveLength(1);
+    expect(warnings({ engine: engine(32768), capacity: on('g6.xlarge') })).toHaveLength(1);
     expect(warnings({ engine: engine(16384), capacity: on('g6.xlarge') })).toEqual([]);
-    const fp8 = ServingEngine.vllm({ contextLength: 65536, quantization: 'fp8', kvCacheDtype: 'fp8' });
+    const fp8 = ServingEngine.vllm({ contextLength: 40960, quantization: 'fp8', kvCacheDtype: 'fp8' });
     expect(warnings({ engine: fp8, capacity: on('g6.xlarge') })).toEqual([]);
+  });
+
+  test("of a context that isn't limited, for vLLM holds the model's whole one or doesn't start", () => {
+    const [warning = ''] = warnings({ engine: ServingEngine.vllm(), capacity: on('g6.xlarge') });
+    expect(warning).toMatch(/KV cache for 40960 tokens.*contextLength: 2\d{4} fits/);
+    // SGLang serves what fits.
+    expect(warnings({ engine: ServingEngine.sglang(), capacity: on('g6.xlarge') })).toEqual([]);
+  });
+
+  test('of a context beyond what the model was trained for', () => {
+    const engine = ServingEngine.vllm({ contextLength: 65536 });
+    const [warning = ''] = warnings({ engine });
+    expect(warning).toMatch(/^contextLength \(65536\) is more than the 40960 tokens that Qwen\/Qwen3-8B takes/);
+    const size = { parametersBillions: 8, maxContextLength: 100_000 };
+    expect(warnings({ engine, weights: ModelWeights.huggingFace('a/b', { size }) })).toEqual([]);
+  });
+
+  test('of what weights take that are quantized already', () => {
+    const size = { parametersBillions: 32.8, kvCacheKiBPerToken: 256 };
+    const repository = (bitsPerParameter?: number) =>
+      ModelWeights.huggingFace('Qwen/Qwen3-32B-AWQ', { size: { ...size, bitsPerParameter } });
+    expect(warnings({ weights: repository() })).toHaveLength(1);
+    expect(warnings({ weights: repository(4.5) })).toEqual([]);
+    expect(warnings({ weights: repository(4.5), engine: ServingEngine.tensorRtLlm({ contextLength: 8192 }) })).toEqual(
+      [],
+    );
+  });
+
+  test("of LMCache, whose connector doesn't keep consumers apart", () => {
+    const offloading = { contextLength: 8192, kvOffloadingSize: Size.gibibytes(8) };
+    expect(warnings({ engine: ServingEngine.vllm(offloading) })).toEqual([]);
+    const engine = ServingEngine.vllm({ ...offloading, kvOffloadingBackend: KvOffloading.LMCACHE });
+    expect(warnings({ engine })).toEqual([expect.stringMatching(/^LMCache .* cache_salt/)]);
+  });
+
+  test('of a cluster that publishes no number of tasks', () => {
+    const stack = newStack();
+    const vpc = vpcOf(stack);
+    fleetIn(stack, { vpc, cluster: new Cluster(stack, 'Shared', { vpc }) });
+    Annotations.fromStack(stack).hasWarning('*', Match.stringLikeRegexp('has no Container Insights'));
+    const other = newStack();
+    const cluster = new Cluster(other, 'Shared', {
+      vpc: vpcOf(other),
+      containerInsightsV2: ContainerInsights.ENHANCED,
+    });
+    fleetIn(other, { vpc: cluster.vpc, cluster });
+    Annotations.fromStack(other).hasNoWarning('*', Match.stringLikeRegexp('Container Insights'));
   });
 
   test('of nothing where the size is unknown', () => {
@@ -604,7 +651,7 @@ test.each<[string, () => Partial<ModelFleetProps>, RegExp]>([
   [
     'an idle time of a fleet that never sleeps',
     () => ({ scaling: { idleTimeout: Duration.hours(1) } }),
-    /^idleTimeout needs minTasks: 0/,
+    /^idleTimeout needs minTasks: 0, of the fleet or of a schedule/,
   ],
   [
     'an idle time shorter than a request',
@@ -615,6 +662,16 @@ test.each<[string, () => Partial<ModelFleetProps>, RegExp]>([
     'a target for a load that is not known',
     () => ({ engine: OTHER, scaling: { targetRequestsPerTask: 5 } }),
     /^targetRequestsPerTask needs an engine whose metrics are known/,
+  ],
+  [
+    'a share that leaves no task to replace one',
+    () => ({ minHealthyPercent: 100, maxHealthyPercent: 150 }),
+    /^minHealthyPercent \(100\) and maxHealthyPercent \(150\) leave no room to replace a task of 1: .*200/,
+  ],
+  [
+    'more memory for offloading than a task has',
+    () => ({ engine: ServingEngine.vllm({ kvOffloadingSize: Size.gibibytes(64) }) }),
+    /^kvOffloadingSize \(64 GiB\) is more than the 25.6 GiB of memory that a task has/,
   ],
   [
     'GPUs that an instance has not',
