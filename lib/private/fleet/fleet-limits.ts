@@ -61,12 +61,17 @@ export function fleetLimits(scaling: FleetScaling, hasMetrics: boolean): FleetLi
   );
   const idle = requireDuration(
     'idleTimeout',
-    scaling.idleTimeout ?? Duration.minutes(15),
+    scaling.idleTimeout ?? Duration.minutes(Math.max(15, Math.ceil(start / 60_000))),
     // The longest that a request may take: its metric comes when it ends.
     Duration.minutes(15),
     // The longest that an alarm of one-minute periods may look back.
     Duration.days(1),
   );
+  if (idle < start) {
+    throw new Error(
+      `idleTimeout (${idle / 60_000} minutes) must not be shorter than taskStartTime (${start / 60_000} minutes): one request would wake the fleet, and find it asleep again before a task serves`,
+    );
+  }
   return {
     minTasks,
     maxTasks,

@@ -330,6 +330,11 @@ describe('scaling', () => {
     });
   });
 
+  test('does not sleep before a slow task has started', () => {
+    const slow = fleetTemplate({ scaling: { minTasks: 0, taskStartTime: Duration.minutes(25) } }).template;
+    slow.hasResourceProperties('AWS::CloudWatch::Alarm', { MetricName: 'Demand', EvaluationPeriods: 25 });
+  });
+
   test('sleeps when nobody has asked for the idle time', () => {
     policy({
       StepScalingPolicyConfiguration: {
@@ -662,6 +667,11 @@ test.each<[string, () => Partial<ModelFleetProps>, RegExp]>([
     'a target for a load that is not known',
     () => ({ engine: OTHER, scaling: { targetRequestsPerTask: 5 } }),
     /^targetRequestsPerTask needs an engine whose metrics are known/,
+  ],
+  [
+    'a sleep that comes before the first task serves',
+    () => ({ scaling: { minTasks: 0, taskStartTime: Duration.minutes(25), idleTimeout: Duration.minutes(20) } }),
+    /^idleTimeout \(20 minutes\) must not be shorter than taskStartTime \(25 minutes\)/,
   ],
   [
     'a share that leaves no task to replace one',
