@@ -35,7 +35,7 @@ export function warnOf(scope: Construct, fleet: FleetFacts): void {
 function isolationProblem(fleet: FleetFacts): string | undefined {
   const needed = internetNeed(fleet.engine, fleet.weights, fleet);
   if (needed === undefined || !isIsolated(fleet.vpc)) return undefined;
-  return `fleet "${fleet.fleetName}" fetches ${needed}, but its VPC has no way to the internet: add a NAT gateway, or use weights in a bucket and images in Amazon ECR`;
+  return `fleet "${fleet.fleetName}" fetches ${needed}, but its VPC has no way to the internet: add a NAT gateway, or use weights in a bucket and pass images of your account's registry (ContainerImage.fromEcrRepository)`;
 }
 
 function sharingProblem({ fleetName, engine: { fields } }: FleetFacts): string | undefined {
