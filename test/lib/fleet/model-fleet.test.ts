@@ -600,7 +600,10 @@ describe('warns', () => {
   test('of what has to come from the internet into a VPC without a way there', () => {
     const stack = newStack();
     fleetIn(stack, { vpc: new ServingVpc(stack, 'Own', { natGateways: 0 }).vpc });
-    Annotations.fromStack(stack).hasWarning('*', Match.stringLikeRegexp("fetches weights of Hugging Face, its engine's image .*, agentImage of"));
+    Annotations.fromStack(stack).hasWarning(
+      '*',
+      Match.stringLikeRegexp("fetches weights of Hugging Face, its engine's image .*, agentImage of"),
+    );
   });
 });
 
