@@ -1,5 +1,5 @@
 import { Annotations, CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
-import { InstanceType, type IVpc } from 'aws-cdk-lib/aws-ec2';
+import { InstanceType, InterfaceVpcEndpointAwsService, type IVpc } from 'aws-cdk-lib/aws-ec2';
 import type { ContainerImage } from 'aws-cdk-lib/aws-ecs';
 import { Construct } from 'constructs';
 import { CostAlarms } from './cost/cost-alarms';
@@ -19,6 +19,7 @@ import { Backend } from './model/backend';
 import { Model, type ModelProps } from './model/model';
 import { SavedQueries } from './observability/saved-queries';
 import { ServingDashboard } from './observability/serving-dashboard';
+import { acknowledgeEndpoints } from './private/fleet/nag-reasons';
 import { isIsolated, needsInternet } from './private/fleet/needs-internet';
 import { defaultApiName } from './private/names';
 
@@ -320,7 +321,7 @@ function createStackFleet(stack: Stack, preset: ServingPreset, props: LlmServing
   return new ModelFleet(stack, 'Fleet', {
     ...model,
     fleetName: given.fleetName ?? 'main',
-    vpc: props.vpc ?? new ServingVpc(stack, 'Vpc', { natGateways }).vpc,
+    vpc: props.vpc ?? createStackVpc(stack, natGateways, props.jobs !== undefined),
     capacity:
       given.capacity ??
       GpuCapacity.ec2({ instanceTypes: [new InstanceType('g6.xlarge'), new InstanceType('g5.xlarge')] }),
@@ -387,4 +388,13 @@ function pascalCase(name: string): string {
     .split(/[^A-Za-z0-9]+/)
     .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
     .join('');
+}
+
+function createStackVpc(stack: Stack, natGateways: number, hasJobs: boolean): IVpc {
+  const { vpc } = new ServingVpc(stack, 'Vpc', { natGateways });
+  // Functions inside it take jobs and hand them on.
+  if (hasJobs && isIsolated(vpc)) {
+    acknowledgeEndpoints(vpc.addInterfaceEndpoint('Sqs', { service: InterfaceVpcEndpointAwsService.SQS }));
+  }
+  return vpc;
 }

@@ -7,7 +7,7 @@ export interface FleetSchedule {
   /** When: `Schedule.cron({ hour: '20', minute: '0' })`. */
   readonly schedule: Schedule;
 
-  /** Fewest tasks from then on. */
+  /** Fewest tasks from then on. With 0 (and `maxTasks` above) the fleet sleeps and wakes as one with `minTasks: 0` does. */
   readonly minTasks: number;
 
   /** Most tasks from then on. */
@@ -63,9 +63,9 @@ export interface FleetScaling {
 
   /**
    * How long nobody may have asked before a fleet with `minTasks: 0` sleeps; at least 15 minutes, the longest that a
-   * request may take.
+   * request may take, and no shorter than `taskStartTime`.
    *
-   * @default Duration.minutes(15)
+   * @default Duration.minutes(15) - or `taskStartTime` if that is longer
    */
   readonly idleTimeout?: Duration;
 

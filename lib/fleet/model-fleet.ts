@@ -1,4 +1,4 @@
-import { Annotations, Duration, RemovalPolicy, type Size } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, type Size } from 'aws-cdk-lib';
 import {
   MathExpression,
   type MathExpressionOptions,
@@ -22,13 +22,13 @@ import { Construct } from 'constructs';
 import { taskMemoryMiB, tasksPerInstance } from '../private/fleet/capacity-facts';
 import type { EngineBinding } from '../private/fleet/engine-binding';
 import { addTargets, createBalancer } from '../private/fleet/fleet-balancer';
-import { fleetLimits, mostTasks } from '../private/fleet/fleet-limits';
+import { fleetLimits, mostTasks, requireRoomToReplace } from '../private/fleet/fleet-limits';
 import { fleetMetric, serviceMetric } from '../private/fleet/fleet-metrics';
 import { createService } from '../private/fleet/fleet-service';
 import { CACHE_FOLDER, createTask } from '../private/fleet/fleet-task';
-import { fitProblem } from '../private/fleet/memory-fit';
+import { warnOf } from '../private/fleet/fleet-warnings';
+import { requireOffloadingFits } from '../private/fleet/memory-fit';
 import { acknowledgeKey } from '../private/fleet/nag-reasons';
-import { internetNeed, isIsolated } from '../private/fleet/needs-internet';
 import { addPolicies } from '../private/fleet/scaling-policies';
 import { defaultApiName, metricsNamespace } from '../private/names';
 import { requireDuration, requireInteger } from '../private/validation';
@@ -281,13 +281,15 @@ export class ModelFleet extends Construct implements IConnectable {
     this._engine = engine;
     const { stopTimeout, deregistrationDelay } = drainOrder(engine, props);
     const limits = fleetLimits(props.scaling ?? {}, engine.metrics !== undefined);
+    requireRoomToReplace(limits, minHealthyPercent, maxHealthyPercent);
     this._maxTasks = mostTasks(limits);
     const facts = props.capacity._facts();
     const [perInstance = 1] = tasksPerInstance(facts, engine.gpus);
     this._instance = { hourlyUsd: facts.hourlyUsd, gpus: facts.instances[0]?.gpus ?? engine.gpus, tasks: perInstance };
     this._taskHourlyUsd = facts.hourlyUsd === undefined ? undefined : facts.hourlyUsd / perInstance;
 
-    this.warn(fitProblem(facts.instances, engine, weights), internetNeed(engine, weights, props));
+    requireOffloadingFits(engine, taskMemoryMiB(facts, engine.gpus));
+    warnOf(this, { ...props, fleetName: this.fleetName, facts, engine, weights });
 
     if (props.cluster !== undefined && props.cluster.vpc.vpcId !== props.vpc.vpcId) {
       throw new Error(
@@ -448,16 +450,6 @@ export class ModelFleet extends Construct implements IConnectable {
   /** What a million tokens of the last 24 hours cost in USD, idle instances included, by a `CostMeter`. */
   public metricEffectiveUsdPerMillionTokens(options?: MetricOptions): Metric {
     return fleetMetric(this.metricsPlace, 'EffectiveUsdPerMillionTokens', { period: Duration.hours(1), ...options });
-  }
-
-  private warn(fit: string | undefined, needed: string | undefined): void {
-    if (fit !== undefined) Annotations.of(this).addWarningV2('cdk-llm-serving:fleetDoesNotFit', fit);
-    if (needed !== undefined && isIsolated(this.vpc)) {
-      Annotations.of(this).addWarningV2(
-        'cdk-llm-serving:fleetNeedsInternet',
-        `fleet "${this.fleetName}" fetches ${needed}, but its VPC has no way to the internet: add a NAT gateway, or use weights in a bucket and images in Amazon ECR`,
-      );
-    }
   }
 
   private get metricsPlace() {

@@ -18,6 +18,21 @@ export interface ModelSize {
    * @default - the KV cache isn't part of the check
    */
   readonly kvCacheKiBPerToken?: number;
+
+  /**
+   * Bits of a parameter as the engine holds it, for weights that are quantized already: 4.5 for most of AWQ and GPTQ, 8
+   * for fp8.
+   *
+   * @default - by the engine's `quantization`, else 16
+   */
+  readonly bitsPerParameter?: number;
+
+  /**
+   * Tokens that the model takes at most, `max_position_embeddings` of its `config.json`.
+   *
+   * @default - a context that is too long isn't found at synth
+   */
+  readonly maxContextLength?: number;
 }
 
 /** Options of weights in a repository of Hugging Face. */
@@ -28,6 +43,13 @@ export interface HuggingFaceOptions {
    * @default - none
    */
   readonly token?: ISecret;
+
+  /**
+   * The field of the secret that has the token, for a secret of keys and values, as the console makes them.
+   *
+   * @default - the secret's whole text is the token
+   */
+  readonly tokenField?: string;
 
   /**
    * A branch, a tag or a commit. A commit keeps tomorrow's tasks equal to today's.
@@ -75,12 +97,16 @@ export abstract class ModelWeights {
     if (options.revision !== undefined && !/^[\w./-]+$/.test(options.revision)) {
       throw new Error(`revision must be a branch, a tag or a commit, got "${options.revision}"`);
     }
+    if (options.tokenField !== undefined && options.token === undefined) {
+      throw new Error('tokenField needs token: the secret that has it');
+    }
     requireSizeOf(options.size);
     return {
       _bind: () => ({
         source: { type: 'hugging-face', repository: id, revision: options.revision },
         modelName: id,
         token: options.token,
+        tokenField: options.tokenField,
         size: options.size ?? knownSize(id),
         grantRead: () => {},
       }),
@@ -95,7 +121,7 @@ export abstract class ModelWeights {
    */
   public static s3(bucket: IBucket, prefix: string, options: S3WeightsOptions = {}): IModelWeights {
     const folder = prefix.replace(/^\/+|\/+$/g, '');
-    if (Token.isUnresolved(prefix) || !/^[\w.-]+(\/[\w.-]+)*$/.test(folder)) {
+    if (Token.isUnresolved(prefix) || !/^(?!\.\.?(\/|$))[\w.-]+(\/(?!\.\.?(\/|$))[\w.-]+)*$/.test(folder)) {
       throw new Error(`prefix must be a folder of the bucket ("models/qwen3-8b"), known at synth, got "${prefix}"`);
     }
     requireSizeOf(options.size);
@@ -130,4 +156,6 @@ function grantRead(grantee: IRole, bucket: IBucket, folder: string): void {
 function requireSizeOf(size: ModelSize | undefined): void {
   requireNumber('parametersBillions', size?.parametersBillions, 0.001);
   requireInteger('kvCacheKiBPerToken', size?.kvCacheKiBPerToken, 1);
+  requireNumber('bitsPerParameter', size?.bitsPerParameter, 1, 32);
+  requireInteger('maxContextLength', size?.maxContextLength, 1);
 }

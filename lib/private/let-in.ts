@@ -7,7 +7,8 @@ import type { Connections, Port } from 'aws-cdk-lib/aws-ec2';
 export function letIn(to: Connections, from: Connections, port: Port, description: string): void {
   for (const target of to.securityGroups) {
     for (const source of from.securityGroups) {
-      target.addIngressRule(source, port, description);
+      // In the stack of the source, which refers to the target anyway: the other way round two stacks need each other.
+      target.addIngressRule(source, port, description, true);
       if (!source.allowAllOutbound) source.addEgressRule(target, port, description);
     }
   }

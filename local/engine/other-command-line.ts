@@ -81,14 +81,17 @@ export function parseOtherCommand(
   };
 }
 
-/** `/bin/sh -c 'exec "$@" --flag "$VARIABLE"' name command…`: flags whose values are in the environment. */
+/**
+ * `/bin/sh -c 'exec "$@" --flag "$VARIABLE"' name command…`: flags whose values are in the environment. That their
+ * output passes a filter first doesn't show here.
+ */
 function readShell(
   command: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
 ): { readonly command: readonly string[]; readonly added: readonly string[] } {
   const [shell = '', option, script = '', , ...rest] = command;
   if (!/(^|\/)(ba)?sh$/.test(shell) || option !== '-c') return { command, added: [] };
-  const [, extra] = /^exec "\$@"(.*)$/.exec(script) ?? [];
+  const [, extra] = /^(?:exec > >\(.*?\) 2>&1; )?exec "\$@"(.*)$/.exec(script) ?? [];
   if (extra === undefined) throw new CommandLineError(`the local run can't run the script ${script}`);
   const words = extra.match(/"[^"]*"|\S+/g) ?? [];
   const added = words.map((word) => {

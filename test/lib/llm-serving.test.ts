@@ -215,10 +215,11 @@ describe('LlmServingStack', () => {
   describe('with a fleet that fetches nothing from outside AWS', () => {
     const own = (name: string) =>
       ContainerImage.fromEcrRepository(Repository.fromRepositoryName(new Stack(), 'Repository', name));
-    const apart = (models: LlmServingStackProps['models'] = []) => {
+    const apart = (models: LlmServingStackProps['models'] = [], jobs?: LlmServingStackProps['jobs']) => {
       const stack = new LlmServingStack(new App(), 'Llm', {
         preset: ServingPreset.SELF_HOSTED,
         models,
+        jobs,
         fleet: {
           engine: ServingEngine.vllm({ image: own('vllm') }),
           agentImage: own('agent'),
@@ -248,6 +249,14 @@ describe('LlmServingStack', () => {
       ['a fixed reply', Backend.staticReply('x')],
     ])('has none for %s', (_, backend) => {
       expect(apart([{ modelName: 'm', backends: [backend] }]).natGateways()).toBe(0);
+    });
+
+    test("has an endpoint for jobs' queues where there are jobs", () => {
+      const reply = [{ modelName: 'm', backends: [Backend.staticReply('x')] }];
+      const endpoints = (jobs?: LlmServingStackProps['jobs']) =>
+        JSON.stringify(Template.fromStack(apart(reply, jobs).stack).findResources('AWS::EC2::VPCEndpoint'));
+      expect(endpoints({})).toContain('.sqs');
+      expect(endpoints()).not.toContain('.sqs');
     });
 
     test.each(outside)('warns when %s comes later', (_, backend) => {

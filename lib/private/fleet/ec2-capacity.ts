@@ -8,7 +8,7 @@ import {
   SpotAllocationStrategy,
 } from 'aws-cdk-lib/aws-autoscaling';
 import { LaunchTemplate, SecurityGroup, UserData } from 'aws-cdk-lib/aws-ec2';
-import { AmiHardwareType, AsgCapacityProvider, EcsOptimizedImage } from 'aws-cdk-lib/aws-ecs';
+import { AmiHardwareType, AsgCapacityProvider, BottleRocketImage, EcsOptimizedImage } from 'aws-cdk-lib/aws-ecs';
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { Ec2GpuCapacityOptions, IGpuCapacity } from '../../fleet/gpu-capacity';
 import { requireInteger, requireSize } from '../validation';
@@ -29,6 +29,11 @@ export class Ec2Capacity implements IGpuCapacity {
     requireInteger('onDemandBase', options.onDemandBase, 0);
     if (options.onDemandBase !== undefined && options.spot !== true) {
       throw new Error('onDemandBase needs spot: without it every instance is on-demand');
+    }
+    if (options.machineImage instanceof BottleRocketImage) {
+      throw new Error(
+        "machineImage must not be Bottlerocket, which doesn't run the script that prepares the instance: use an ECS-optimized image of Amazon Linux with NVIDIA's driver",
+      );
     }
     this.volumeGiB = requireVolume(options.volumeSize);
   }
@@ -55,7 +60,7 @@ export class Ec2Capacity implements IGpuCapacity {
         description: 'GPU instances: nothing in, everything out',
       }),
       requireImdsv2: true,
-      // Containers, one hop further away, don't get at the instance's credentials.
+      // Containers in a bridge, one hop further away, don't get at the instance's credentials; tasks: see below.
       httpPutResponseHopLimit: 1,
       blockDevices: [
         {
@@ -118,12 +123,19 @@ function setUp(spot: boolean): string[] {
     `mkdir -p ${CACHE_FOLDER}`,
     'disks=$(lsblk --nodeps --noheadings --output NAME,MODEL | awk \'/Instance Storage/ {print "/dev/" $1}\')',
     'count=$(echo $disks | wc -w)',
-    'if [ "$count" -gt 1 ]; then mdadm --create /dev/md0 --level=0 --raid-devices=$count $disks; disks=/dev/md0; fi',
-    `if [ "$count" -gt 0 ]; then mkfs.xfs -f $disks && mount $disks ${CACHE_FOLDER}; fi`,
+    // The image is made of Amazon Linux's minimal one, which has no mdadm; its packages are in S3.
+    'if [ "$count" -gt 1 ]; then command -v mdadm || dnf install -y --setopt=retries=2 mdadm; fi',
+    'if [ "$count" -gt 1 ] && mdadm --create /dev/md0 --run --level=0 --raid-devices=$count $disks; then disks=/dev/md0; fi',
+    // One disk of several is better than none.
+    "disk=$(echo $disks | cut -d ' ' -f 1)",
+    `if [ "$count" -gt 0 ]; then mkfs.xfs -f $disk && mount $disk ${CACHE_FOLDER}; fi`,
     // Engines that don't run as root are in its group.
     `chmod g+rwxs ${CACHE_FOLDER}`,
     // Images are large, and their tags are pinned.
     'echo ECS_IMAGE_PULL_BEHAVIOR=prefer-cached >> /etc/ecs/ecs.config',
+    // A task has a network interface of its own, by which a hop limit of 1 is kept: only this keeps it from the role.
+    // https://docs.aws.amazon.com/AmazonECS/latest/developerguide/security-iam-roles.html
+    'echo ECS_AWSVPC_BLOCK_IMDS=true >> /etc/ecs/ecs.config',
     // Tasks that were told to stop are given their time.
     'echo ECS_CONTAINER_STOP_TIMEOUT=2m >> /etc/ecs/ecs.config',
     ...(spot ? ['echo ECS_ENABLE_SPOT_INSTANCE_DRAINING=true >> /etc/ecs/ecs.config'] : []),

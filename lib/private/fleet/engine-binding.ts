@@ -14,6 +14,8 @@ export interface WeightsBinding {
   readonly modelName: string;
   /** `HF_TOKEN`. */
   readonly token?: ISecret;
+  /** Of the secret, when it is JSON. */
+  readonly tokenField?: string;
   readonly size?: ModelSize;
   grantRead(grantee: IRole): void;
 }
@@ -45,6 +47,8 @@ export interface EngineMetrics {
 export interface EngineRequestFields {
   /** `cache_salt`: tenants don't share the prefix cache. */
   readonly cacheSalt: boolean;
+  /** What keeps KV cache beside the engine without heeding `cache_salt`. */
+  readonly unsalted?: string;
   readonly priority?: 'lower-first' | 'higher-first';
 }
 
@@ -85,4 +89,8 @@ export interface EngineMemory {
   readonly kvBytes: number;
   readonly utilization: number;
   readonly contextLength?: number;
+  /** It doesn't start unless a request of the longest context fits. */
+  readonly needsWholeContext?: boolean;
+  /** Of the instance's memory, for the KV cache that doesn't fit on the GPU. */
+  readonly offloadingGiB?: number;
 }

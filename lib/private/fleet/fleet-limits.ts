@@ -34,9 +34,13 @@ export function fleetLimits(scaling: FleetScaling, hasMetrics: boolean): FleetLi
     requireInteger(`schedules[${index}].maxTasks`, schedule.maxTasks, 0);
     requireOrder(`schedules[${index}].maxTasks`, schedule.maxTasks, schedule.minTasks);
   }
-  const sleeps = minTasks === 0;
+  const sleeps = [{ minTasks, maxTasks }, ...(scaling.schedules ?? [])].some(
+    (limits) => limits.minTasks === 0 && limits.maxTasks > 0,
+  );
   for (const prop of ['idleTimeout', 'wakeMetrics'] as const) {
-    if (scaling[prop] !== undefined && !sleeps) throw new Error(`${prop} needs minTasks: 0: other fleets don't sleep`);
+    if (scaling[prop] !== undefined && !sleeps) {
+      throw new Error(`${prop} needs minTasks: 0, of the fleet or of a schedule: other fleets don't sleep`);
+    }
   }
   const most = Math.max(maxTasks, ...(scaling.schedules ?? []).map((schedule) => schedule.maxTasks));
   const scalesOnLoad = most > 1 && hasMetrics;
@@ -57,12 +61,17 @@ export function fleetLimits(scaling: FleetScaling, hasMetrics: boolean): FleetLi
   );
   const idle = requireDuration(
     'idleTimeout',
-    scaling.idleTimeout ?? Duration.minutes(15),
+    scaling.idleTimeout ?? Duration.minutes(Math.max(15, Math.ceil(start / 60_000))),
     // The longest that a request may take: its metric comes when it ends.
     Duration.minutes(15),
     // The longest that an alarm of one-minute periods may look back.
     Duration.days(1),
   );
+  if (idle < start) {
+    throw new Error(
+      `idleTimeout (${idle / 60_000} minutes) must not be shorter than taskStartTime (${start / 60_000} minutes): one request would wake the fleet, and find it asleep again before a task serves`,
+    );
+  }
   return {
     minTasks,
     maxTasks,
@@ -80,6 +89,23 @@ export function fleetLimits(scaling: FleetScaling, hasMetrics: boolean): FleetLi
 /** Of all times: what capacity has to be there for. */
 export function mostTasks({ maxTasks, schedules }: FleetLimits): number {
   return Math.max(maxTasks, ...schedules.map((schedule) => schedule.maxTasks));
+}
+
+/**
+ * A deployment adds tasks first where the most percent, rounded down, allow one more, else it takes one away where the
+ * fewest, rounded up, allow one less. Where neither is so it never ends.
+ * https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
+ */
+export function requireRoomToReplace(limits: FleetLimits, minHealthy: number, maxHealthy: number): void {
+  const most = mostTasks(limits);
+  for (let tasks = Math.max(1, limits.minTasks); tasks <= most; tasks += 1) {
+    const mayAdd = Math.floor((tasks * maxHealthy) / 100) > tasks;
+    const mayTake = Math.ceil((tasks * minHealthy) / 100) < tasks;
+    if (mayAdd || mayTake) continue;
+    throw new Error(
+      `minHealthyPercent (${minHealthy}) and maxHealthyPercent (${maxHealthy}) leave no room to replace a task of ${tasks}: use 100 and ${Math.ceil((tasks + 1) / tasks) * 100}, or 0 and 100 for a fixed number of GPUs`,
+    );
+  }
 }
 
 function requireOrder(prop: string, max: number, min: number): void {

@@ -18,7 +18,7 @@ import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { Construct } from 'constructs';
 import type { CapacityBinding } from './capacity-binding';
 import type { EngineBinding, WeightsBinding } from './engine-binding';
-import { COPY_FOLDER } from './engines/common';
+import { copyFolder } from './engines/common';
 import { agentConfig, prometheusConfig } from './metrics-agent';
 import { acknowledgeImagePull, acknowledgeTask } from './nag-reasons';
 
@@ -84,11 +84,11 @@ function addEngine(scope: Construct, task: TaskDefinition, props: TaskProps, onE
     image: engine.image,
     command: engine.command.length > 0 ? engine.command : undefined,
     entryPoint: engine.entryPoint,
-    environment: { ...engine.environment },
+    environment: { ...(weights.source.type === 's3' && regionOf(task)), ...engine.environment },
     secrets: {
       ...(engine.apiKeyVariable !== undefined &&
         props.apiKey && { [engine.apiKeyVariable]: EcsSecret.fromSecretsManager(props.apiKey) }),
-      ...(weights.token && { HF_TOKEN: EcsSecret.fromSecretsManager(weights.token) }),
+      ...(weights.token && { HF_TOKEN: EcsSecret.fromSecretsManager(weights.token, weights.tokenField) }),
     },
     gpuCount: engine.gpus,
     memoryReservationMiB: props.memoryReservationMiB,
@@ -111,7 +111,8 @@ function addCopier(task: TaskDefinition, { weights, copyImage, logGroup }: TaskP
   if (source.type !== 's3') throw new Error('only weights of a bucket are copied');
   const copier = task.addContainer('Weights', {
     image: copyImage ?? ContainerImage.fromRegistry(AWS_CLI_IMAGE),
-    command: ['s3', 'sync', '--only-show-errors', source.uri, `${CACHE_FOLDER}/${COPY_FOLDER}`],
+    command: ['s3', 'sync', '--only-show-errors', '--exact-timestamps', source.uri, copyFolder(CACHE_FOLDER, source)],
+    environment: regionOf(task),
     essential: false,
     memoryReservationMiB: 256,
     readonlyRootFilesystem: true,
@@ -135,8 +136,10 @@ function addAgent(task: TaskDefinition, props: TaskProps): void {
     image: props.agentImage ?? ContainerImage.fromRegistry(AGENT_IMAGE),
     // Without its metrics a fleet doesn't scale, but it serves.
     essential: false,
+    enableRestartPolicy: true,
     memoryReservationMiB: 128,
     environment: {
+      ...regionOf(task),
       PROMETHEUS_CONFIG_CONTENT: prometheusConfig(settings),
       CW_CONFIG_CONTENT: Stack.of(task).toJsonString(agentConfig(settings)),
     },
@@ -144,6 +147,9 @@ function addAgent(task: TaskDefinition, props: TaskProps): void {
   });
   metricsLogGroup.grantWrite(task.taskRole);
 }
+
+/** ECS on instances doesn't name it, and without it clients of S3 ask an endpoint outside the VPC. */
+const regionOf = (task: TaskDefinition) => ({ AWS_REGION: Stack.of(task).region });
 
 /** Whether an image is in a registry of the account: ECS then needs a token of it. */
 function needsToken({ engine, agentImage, copyImage }: TaskProps): boolean {

@@ -15,7 +15,8 @@ export interface MemoryFit {
   readonly usableGiB: number;
   /** Tokens that fit beside the weights; undefined when a token's size isn't known. */
   readonly kvTokens?: number;
-  /** Needed for one request of the longest context; undefined as above. */
+  /** Tokens of one request of the longest context, as far as it is known, and what they need; undefined as above. */
+  readonly contextTokens?: number;
   readonly contextGiB?: number;
   /** How much more it would take; 0 or less when it fits. */
   readonly missingGiB: number;
@@ -31,16 +32,20 @@ export function memoryFit(
   if (size === undefined) return undefined;
   const { memory, gpus } = engine;
   const usableGiB = gpus * (((instance.gpuMemoryGb * 1e9) / GIB) * memory.utilization - OVERHEAD_GIB);
-  const weightsGiB = (size.parametersBillions * 1e9 * memory.weightBytes) / GIB;
+  const weightBytes = size.bitsPerParameter === undefined ? memory.weightBytes : size.bitsPerParameter / 8;
+  const weightsGiB = (size.parametersBillions * 1e9 * weightBytes) / GIB;
   if (size.kvCacheKiBPerToken === undefined) {
     return { weightsGiB, usableGiB, missingGiB: weightsGiB - usableGiB };
   }
   const tokenGiB = (size.kvCacheKiBPerToken * 1024 * (memory.kvBytes / 2)) / GIB;
-  const contextGiB = (memory.contextLength ?? LEAST_TOKENS) * tokenGiB;
+  const modelsOwn = memory.needsWholeContext ? size.maxContextLength : undefined;
+  const contextTokens = memory.contextLength ?? modelsOwn ?? LEAST_TOKENS;
+  const contextGiB = contextTokens * tokenGiB;
   return {
     weightsGiB,
     usableGiB,
     kvTokens: Math.max(0, Math.floor((usableGiB - weightsGiB) / tokenGiB)),
+    contextTokens,
     contextGiB,
     missingGiB: weightsGiB + contextGiB - usableGiB,
   };
@@ -58,14 +63,14 @@ export function fitProblem(
     const need =
       fit.contextGiB === undefined
         ? `${gib(fit.weightsGiB)} of weights`
-        : `${gib(fit.weightsGiB)} of weights and ${gib(fit.contextGiB)} of KV cache for ${engine.memory.contextLength ?? LEAST_TOKENS} tokens`;
-    return `${weights.modelName} does not fit on ${engine.gpus} GPU(s) of ${instance.type}: it needs ${need}, and the engine has ${gib(fit.usableGiB)}: ${gib(fit.missingGiB)} are missing. ${remedy(engine, weights)}`;
+        : `${gib(fit.weightsGiB)} of weights and ${gib(fit.contextGiB)} of KV cache for ${fit.contextTokens} tokens`;
+    return `${weights.modelName} does not fit on ${engine.gpus} GPU(s) of ${instance.type}: it needs ${need}, and the engine has ${gib(fit.usableGiB)}: ${gib(fit.missingGiB)} are missing. ${remedy(engine, weights, fit)}`;
   }
   return undefined;
 }
 
 /** The cheapest types on which the same task would fit, and what else may help. */
-function remedy(engine: EngineBinding, weights: WeightsBinding): string {
+function remedy(engine: EngineBinding, weights: WeightsBinding, { kvTokens = 0 }: MemoryFit): string {
   const fitting = gpuInstances
     .flatMap((instance) =>
       [1, 2, 4, 8]
@@ -78,7 +83,27 @@ function remedy(engine: EngineBinding, weights: WeightsBinding): string {
     .slice(0, 2)
     .map(({ instance, gpus }) => (gpus === 1 ? instance.type : `${instance.type} with tensorParallelSize: ${gpus}`));
   const types = fitting.length === 0 ? '' : `It would fit on ${fitting.join(' or ')}; `;
-  return `${types}a smaller contextLength, fp8 weights or an fp8 KV cache take less`;
+  const context = kvTokens < LEAST_TOKENS ? 'a smaller contextLength' : `contextLength: ${thousands(kvTokens)} fits`;
+  return `${types}${context}, fp8 weights or an fp8 KV cache take less`;
+}
+
+/** Rounded down: the arithmetic isn't exact to the token. */
+const thousands = (tokens: number): number => Math.floor(tokens / 1024) * 1024;
+
+/** What to tell the user of a context that the model wasn't made for, with which engines don't start. */
+export function contextProblem(engine: EngineBinding, weights: WeightsBinding): string | undefined {
+  const { contextLength } = engine.memory;
+  const most = weights.size?.maxContextLength;
+  if (contextLength === undefined || most === undefined || contextLength <= most) return undefined;
+  return `contextLength (${contextLength}) is more than the ${most} tokens that ${weights.modelName} takes: engines refuse to start with it, unless args tell them how to stretch the model's positions`;
+}
+
+/** What is offloaded lies in memory that the task must have. */
+export function requireOffloadingFits({ memory: { offloadingGiB } }: EngineBinding, memoryMiB: number): void {
+  if (offloadingGiB === undefined || offloadingGiB * 1024 <= memoryMiB) return;
+  throw new Error(
+    `kvOffloadingSize (${offloadingGiB} GiB) is more than the ${(memoryMiB / 1024).toFixed(1)} GiB of memory that a task has on these instanceTypes: use a smaller size, or larger types`,
+  );
 }
 
 const gib = (value: number): string => `${value.toFixed(1)} GiB`;

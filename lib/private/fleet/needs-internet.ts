@@ -10,11 +10,13 @@ export function internetNeed(
   weights: WeightsBinding,
   images: { readonly agentImage?: ContainerImage; readonly copyImage?: ContainerImage },
 ): string | undefined {
-  if (weights.source.type === 'hugging-face') return 'weights of Hugging Face';
-  if (engine.publicImage) return "the engine's image of a public registry";
-  if (engine.metrics !== undefined && isPublic(images.agentImage)) return "the agent's image of a public registry";
-  if (engine.copyWeights && isPublic(images.copyImage)) return "the copier's image of a public registry";
-  return undefined;
+  const needs = [
+    weights.source.type === 'hugging-face' && 'weights of Hugging Face',
+    engine.publicImage && "its engine's image of a public registry",
+    engine.metrics !== undefined && isPublic(images.agentImage) && "agentImage of Amazon ECR's public registry",
+    engine.copyWeights && isPublic(images.copyImage) && "copyImage of Amazon ECR's public registry",
+  ].filter((need) => need !== false);
+  return needs.length === 0 ? undefined : needs.join(', ');
 }
 
 function isPublic(image: ContainerImage | undefined): boolean {

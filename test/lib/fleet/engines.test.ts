@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { Duration, Size } from 'aws-cdk-lib';
 import { InstanceType } from 'aws-cdk-lib/aws-ec2';
 import { ContainerImage } from 'aws-cdk-lib/aws-ecs';
@@ -71,6 +72,7 @@ describe('vLLM', () => {
       LMCACHE_LOCAL_CPU: 'True',
       LMCACHE_MAX_LOCAL_CPU_SIZE: '16',
       LMCACHE_REMOTE_URL: 'rediss://cache:6379',
+      PYTHONHASHSEED: '0',
       VLLM_LOGGING_LEVEL: 'WARNING',
     });
     expect(engine.StopTimeout).toBe(70);
@@ -100,6 +102,32 @@ describe('vLLM', () => {
       ]),
     );
     expect(Weights).toBeUndefined();
+    // Without it the streamer asks S3's global endpoint, which no VPC endpoint leads to.
+    expect(Engine?.environment).toContainEqual({ name: 'AWS_REGION', value: { Ref: 'AWS::Region' } });
+  });
+
+  test('gives each of its processes their part of the memory for offloading', () => {
+    const { engine } = fleetTemplate({
+      engine: ServingEngine.vllm({
+        tensorParallelSize: 4,
+        kvOffloadingSize: Size.gibibytes(64),
+        kvOffloadingBackend: KvOffloading.LMCACHE,
+      }),
+      capacity: GpuCapacity.ec2({ instanceTypes: [new InstanceType('g6e.12xlarge')] }),
+    });
+    expect(engine.Command).toEqual(expect.arrayContaining(['--kv-offloading-size', '64']));
+    expect(environmentOf(engine).LMCACHE_MAX_LOCAL_CPU_SIZE).toBe('16');
+  });
+
+  test('takes the token of Hugging Face out of a field of a secret', () => {
+    const stack = newStack();
+    const token = Secret.fromSecretNameV2(stack, 'Token', 'hf');
+    const weights = ModelWeights.huggingFace('Qwen/Qwen3-8B', { token, tokenField: 'token' });
+    const fleet = fleetIn(stack, { weights });
+    const [engine] = stack.resolve(
+      (fleet.taskDefinition.node.defaultChild as unknown as { containerDefinitions: unknown }).containerDefinitions,
+    );
+    expect(JSON.stringify(engine.secrets.at(-1))).toMatch(/HF_TOKEN.*:secret:hf.*:token::/);
   });
 
   test('keeps its key and the token of Hugging Face out of the template', () => {
@@ -136,7 +164,7 @@ describe('an engine runs as', () => {
   test('with a cache that its group may write', () => {
     const { template } = fleetTemplate();
     expect(JSON.stringify(template.findResources('AWS::EC2::LaunchTemplate'))).toMatch(
-      /mount \$disks \/var\/[\w/-]+; fi\\\\nchmod g\+rwxs |mount \$disks [^;]+; fi\\nchmod g\+rwxs /,
+      /mount \$disk \/var\/[\w/-]+; fi\\\\nchmod g\+rwxs |mount \$disk [^;]+; fi\\nchmod g\+rwxs /,
     );
   });
 });
@@ -146,7 +174,8 @@ describe('SGLang', () => {
     const { engine, container } = fleetTemplate({
       engine: ServingEngine.sglang({ contextLength: 8192, memoryFraction: 0.8, toolCallParser: 'qwen25' }),
     });
-    expect(engine.EntryPoint).toEqual(['/bin/sh', '-c', 'exec "$@" --api-key "$SGLANG_FLEET_API_KEY"', 'sglang']);
+    expect(engine.EntryPoint?.slice(0, 2)).toEqual(['/bin/bash', '-c']);
+    expect(engine.EntryPoint?.[2]).toContain('exec "$@" --api-key "$SGLANG_FLEET_API_KEY"');
     expect(engine.Command?.join(' ')).toBe(
       'python3 -m sglang.launch_server --model-path Qwen/Qwen3-8B --served-model-name Qwen/Qwen3-8B --host 0.0.0.0' +
         ' --port 30000 --tp 1 --context-length 8192 --mem-fraction-static 0.8 --max-queued-requests 64' +
@@ -162,13 +191,42 @@ describe('SGLang', () => {
 
   test('finds weights of a bucket on its disk, once they are copied', () => {
     const { Engine, Weights } = withS3(ServingEngine.sglang());
-    expect(Engine?.command).toEqual(expect.arrayContaining(['--model-path', '/model-cache/weights']));
+    expect(Engine?.command).toEqual(
+      expect.arrayContaining(['--model-path', '/model-cache/weights/weights/models/mine']),
+    );
     expect(Engine?.dependsOn).toEqual([{ containerName: 'Weights', condition: 'SUCCESS' }]);
     expect(Weights).toMatchObject({
-      command: ['s3', 'sync', '--only-show-errors', 's3://weights/models/mine', '/model-cache/weights'],
+      command: [
+        's3',
+        'sync',
+        '--only-show-errors',
+        '--exact-timestamps',
+        's3://weights/models/mine',
+        '/model-cache/weights/weights/models/mine',
+      ],
+      environment: [{ name: 'AWS_REGION', value: { Ref: 'AWS::Region' } }],
       essential: false,
       readonlyRootFilesystem: true,
     });
+  });
+
+  test('writes its key into no log: it prints its arguments at the start', () => {
+    const { engine } = fleetTemplate({ engine: ServingEngine.sglang() });
+    const [shell = '', ...words] = engine.EntryPoint ?? [];
+    const engineLike = `console.log('api_key=' + process.argv.at(-1)); console.error(process.argv.join(' ')); process.exit(7)`;
+    const { stdout, stderr, status } = spawnSync(shell, [...words, process.execPath, '-e', engineLike, '--'], {
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH, SGLANG_FLEET_API_KEY: 'Sentinel123' },
+    });
+    expect(stdout).toMatch(/^api_key=\*\*\*$/m);
+    expect(stdout).toMatch(/--api-key \*\*\*$/m);
+    expect(stdout + stderr).not.toContain('Sentinel123');
+    expect(status).toBe(7);
+  });
+
+  test('keeps consumers apart in its cache', () => {
+    const { fleet } = fleetTemplate({ engine: ServingEngine.sglang() });
+    expect(fleet._engine.fields.cacheSalt).toBe(true);
   });
 
   test('has health checks that may take the time of a token', () => {
@@ -202,6 +260,7 @@ test('TGI runs with this command line', () => {
       ' --max-concurrent-requests 128 --quantize fp8 --json-output',
   );
   expect(engine.Secrets?.map(({ Name }) => Name)).toEqual(['API_KEY']);
+  expect(environmentOf(engine)).toMatchObject({ USAGE_STATS: 'off' });
   expect(scraped(container('MetricsAgent'))).toMatchObject({
     target: 'localhost:80',
     names: ['tgi_batch_current_size', 'tgi_queue_size'],
@@ -289,6 +348,16 @@ test.each<[string, () => unknown, RegExp]>([
     /^lmCacheRemoteUrl must begin with redis:/,
   ],
   [
+    'a password in the template',
+    () =>
+      ServingEngine.vllm({
+        kvOffloadingSize: Size.gibibytes(1),
+        kvOffloadingBackend: KvOffloading.LMCACHE,
+        lmCacheRemoteUrl: 'rediss://:secret@x:6379',
+      }),
+    /^lmCacheRemoteUrl must not hold a user or password/,
+  ],
+  [
     'offloading of what is not kept',
     () => ServingEngine.vllm({ prefixCaching: false, kvOffloadingSize: Size.gibibytes(1) }),
     /^kvOffloadingSize needs prefixCaching/,
@@ -333,6 +402,21 @@ test.each<[string, () => unknown, RegExp]>([
     'the whole bucket',
     () => ModelWeights.s3(Bucket.fromBucketName(newStack(), 'B', 'bbb'), '/'),
     /^prefix must be a folder of the bucket/,
+  ],
+  [
+    'a folder above the folder',
+    () => ModelWeights.s3(Bucket.fromBucketName(newStack(), 'B', 'bbb'), 'models/../other'),
+    /^prefix must be a folder of the bucket.*got "models\/..\/other"/,
+  ],
+  [
+    'a field of no secret',
+    () => ModelWeights.huggingFace('a/b', { tokenField: 'token' }),
+    /^tokenField needs token: the secret that has it/,
+  ],
+  [
+    'weights of no bits',
+    () => ModelWeights.huggingFace('a/b', { size: { parametersBillions: 8, bitsPerParameter: 0 } }),
+    /^bitsPerParameter must be/,
   ],
 ])('refuses %s', (_, make, message) => {
   expect(make).toThrow(message);

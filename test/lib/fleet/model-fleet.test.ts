@@ -1,14 +1,20 @@
-import { Duration } from 'aws-cdk-lib';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { App, Duration, Size, Stack } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { Schedule } from 'aws-cdk-lib/aws-applicationautoscaling';
 import { Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import { InstanceType } from 'aws-cdk-lib/aws-ec2';
-import { ContainerImage } from 'aws-cdk-lib/aws-ecs';
+import { BottleRocketImage, Cluster, ContainerImage, ContainerInsights } from 'aws-cdk-lib/aws-ecs';
 import { describe, expect, test } from 'vitest';
 import {
   Backend,
+  Gateway,
   GatewayCompute,
   GpuCapacity,
+  KvOffloading,
   Model,
   type ModelFleetProps,
   ModelWeights,
@@ -18,7 +24,7 @@ import {
   TokenPrice,
 } from '../../../lib';
 import { newStack, statements, synthesize } from '../fixture.ts';
-import { fleetIn, fleetTemplate, L40S } from './fixture.ts';
+import { fleetIn, fleetTemplate, L40S, vpcOf } from './fixture.ts';
 
 describe('the load balancer', () => {
   const { template } = fleetTemplate();
@@ -132,6 +138,79 @@ describe('capacity', () => {
     template.hasResourceProperties('AWS::ECS::CapacityProvider', {
       AutoScalingGroupProvider: { ManagedDraining: 'ENABLED', ManagedTerminationProtection: 'ENABLED' },
     });
+  });
+
+  const userData = (props: Parameters<typeof fleetTemplate>[0] = {}) =>
+    JSON.stringify(fleetTemplate(props).template.findResources('AWS::EC2::LaunchTemplate'));
+
+  test("keeps tasks away from the instance's role: a hop limit doesn't, where tasks have network interfaces", () => {
+    expect(userData()).toContain('ECS_AWSVPC_BLOCK_IMDS=true');
+  });
+
+  describe('makes one cache of NVMe disks', () => {
+    const ran = (disks: readonly string[], missing: readonly string[] = []) => {
+      const { template } = fleetTemplate();
+      const [launchTemplate] = Object.values(template.findResources('AWS::EC2::LaunchTemplate'));
+      const { 'Fn::Base64': userData } = launchTemplate?.Properties.LaunchTemplateData.UserData ?? {};
+      const [first] = userData['Fn::Join'][1];
+      const folder = mkdtempSync(join(tmpdir(), 'instance-'));
+      const write = (name: string, text: string) =>
+        writeFileSync(join(folder, name), `#!/bin/sh\n${text}`, { mode: 0o755 });
+      write('lsblk', disks.map((disk) => `echo '${disk} Amazon EC2 NVMe Instance Storage'`).join('\n'));
+      for (const name of ['mdadm', 'mkfs.xfs', 'mount', 'dnf']) {
+        if (name === 'mdadm' && missing.includes(name)) continue;
+        write(name, missing.includes(name) ? 'exit 1' : `echo ${name} "$@" >> ${folder}/ran`);
+      }
+      for (const name of ['mkdir', 'chmod', 'awk', 'wc', 'cut']) symlinkSync(`/usr/bin/${name}`, join(folder, name));
+      const script = String(first).replaceAll('/var/lib/', `${folder}/`).replaceAll('/etc/ecs/ecs.config', '/dev/null');
+      expect(spawnSync('/bin/bash', ['-c', script], { env: { PATH: folder } }).status).toBe(0);
+      const log = existsSync(`${folder}/ran`) ? readFileSync(`${folder}/ran`, 'utf8') : undefined;
+      rmSync(folder, { recursive: true });
+      return log === undefined ? [] : log.replaceAll(folder, '').split('\n');
+    };
+
+    test('of one as it is, of none where there is none', () => {
+      expect(ran(['nvme1n1'])).toEqual(['mkfs.xfs -f /dev/nvme1n1', 'mount /dev/nvme1n1 /model-cache', '']);
+      expect(ran([])).toEqual([]);
+    });
+
+    test('of several by joining them', () => {
+      expect(ran(['nvme1n1', 'nvme2n1'])).toEqual([
+        'mdadm --create /dev/md0 --run --level=0 --raid-devices=2 /dev/nvme1n1 /dev/nvme2n1',
+        'mkfs.xfs -f /dev/md0',
+        'mount /dev/md0 /model-cache',
+        '',
+      ]);
+    });
+
+    test('with a tool that the image has not, or of the first one where it cannot be had', () => {
+      expect(ran(['nvme1n1', 'nvme2n1'], ['mdadm'])).toContain('dnf install -y --setopt=retries=2 mdadm');
+      expect(ran(['nvme1n1', 'nvme2n1'], ['mdadm', 'dnf'])).toEqual([
+        'mkfs.xfs -f /dev/nvme1n1',
+        'mount /dev/nvme1n1 /model-cache',
+        '',
+      ]);
+    });
+  });
+
+  test('refuses Bottlerocket, which runs no script of its user', () => {
+    const make = () => GpuCapacity.ec2({ instanceTypes: [L40S], machineImage: new BottleRocketImage() });
+    expect(make).toThrow(/^machineImage must not be Bottlerocket/);
+  });
+
+  test.each(['g7e.12xlarge', 'gr6.4xlarge', 'g4dn.4xlarge', 'p6-b200.48xlarge'])('knows %s', (type) => {
+    expect(() => GpuCapacity.ec2({ instanceTypes: [new InstanceType(type)] })).not.toThrow();
+  });
+
+  test('takes every type that is named on Managed Instances, whatever it costs beside the cheapest', () => {
+    const types = [new InstanceType('g6.xlarge'), new InstanceType('g6e.xlarge')];
+    const limits = (spot: boolean) => {
+      const { template } = fleetTemplate({ capacity: GpuCapacity.managedInstances({ instanceTypes: types, spot }) });
+      const [provider] = Object.values(template.findResources('AWS::ECS::CapacityProvider'));
+      return provider?.Properties.ManagedInstancesProvider.InstanceLaunchTemplate.InstanceRequirements;
+    };
+    expect(limits(false)).toMatchObject({ OnDemandMaxPricePercentageOverLowestPrice: 999999 });
+    expect(limits(true)).toMatchObject({ SpotMaxPricePercentageOverLowestPrice: 999999 });
   });
 
   test('may be Spot, drained when it is taken back', () => {
@@ -251,6 +330,11 @@ describe('scaling', () => {
     });
   });
 
+  test('does not sleep before a slow task has started', () => {
+    const slow = fleetTemplate({ scaling: { minTasks: 0, taskStartTime: Duration.minutes(25) } }).template;
+    slow.hasResourceProperties('AWS::CloudWatch::Alarm', { MetricName: 'Demand', EvaluationPeriods: 25 });
+  });
+
   test('sleeps when nobody has asked for the idle time', () => {
     policy({
       StepScalingPolicyConfiguration: {
@@ -289,6 +373,34 @@ describe('scaling', () => {
     });
     nights.hasResourceProperties('AWS::AutoScaling::AutoScalingGroup', { MaxSize: '6' });
   });
+});
+
+describe('a schedule with no task at least', () => {
+  const at = Schedule.cron({ hour: '20', minute: '0' });
+
+  test('lets the fleet sleep and wake then, though it has a task by day', () => {
+    const { template } = fleetTemplate({
+      scaling: {
+        maxTasks: 2,
+        idleTimeout: Duration.minutes(20),
+        schedules: [{ schedule: at, minTasks: 0, maxTasks: 2 }],
+      },
+    });
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', { MetricName: 'Demand', EvaluationPeriods: 20 });
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', { MetricName: 'Unserved' });
+  });
+
+  test('and none at most needs neither', () => {
+    const { template } = fleetTemplate({
+      scaling: { maxTasks: 2, schedules: [{ schedule: at, minTasks: 0, maxTasks: 0 }] },
+    });
+    template.resourcePropertiesCountIs('AWS::CloudWatch::Alarm', { MetricName: 'Demand' }, 0);
+  });
+});
+
+test("the agent is started again when it ends: without it a fleet doesn't scale", () => {
+  const { container } = fleetTemplate();
+  expect(container('MetricsAgent').RestartPolicy).toMatchObject({ Enabled: true });
 });
 
 describe('as a backend', () => {
@@ -353,6 +465,20 @@ describe('as a backend', () => {
     expect(rules).toHaveLength(2);
   });
 
+  test('may be in another stack than its gateway', () => {
+    const app = new App();
+    const fleets = new Stack(app, 'Fleets');
+    const fleet = fleetIn(fleets);
+    const gateways = new Stack(app, 'Gateways');
+    new Gateway(gateways, 'Gateway', {
+      compute: GatewayCompute.lambda({ vpc: fleet.vpc }),
+      models: [new Model(gateways, 'Model', { backends: [Backend.fleet(fleet)] })],
+      tiers: [new Tier(gateways, 'Tier')],
+    });
+    Template.fromStack(gateways).hasResourceProperties('AWS::EC2::SecurityGroupIngress', { FromPort: 80, ToPort: 80 });
+    expect(fleets.dependencies).toEqual([]);
+  });
+
   test('works with a gateway on Managed Instances', () => {
     const { template } = synthesize({}, (stack) => {
       const fleet = fleetIn(stack);
@@ -414,10 +540,57 @@ describe('warns', () => {
 
   test('of a context whose KV cache does not fit, not of one that does', () => {
     const engine = (contextLength: number) => ServingEngine.vllm({ contextLength });
-    expect(warnings({ engine: engine(65536), capacity: on('g6.xlarge') })).toHaveLength(1);
+    expect(warnings({ engine: engine(32768), capacity: on('g6.xlarge') })).toHaveLength(1);
     expect(warnings({ engine: engine(16384), capacity: on('g6.xlarge') })).toEqual([]);
-    const fp8 = ServingEngine.vllm({ contextLength: 65536, quantization: 'fp8', kvCacheDtype: 'fp8' });
+    const fp8 = ServingEngine.vllm({ contextLength: 40960, quantization: 'fp8', kvCacheDtype: 'fp8' });
     expect(warnings({ engine: fp8, capacity: on('g6.xlarge') })).toEqual([]);
+  });
+
+  test("of a context that isn't limited, for vLLM holds the model's whole one or doesn't start", () => {
+    const [warning = ''] = warnings({ engine: ServingEngine.vllm(), capacity: on('g6.xlarge') });
+    expect(warning).toMatch(/KV cache for 40960 tokens.*contextLength: 2\d{4} fits/);
+    // SGLang serves what fits.
+    expect(warnings({ engine: ServingEngine.sglang(), capacity: on('g6.xlarge') })).toEqual([]);
+  });
+
+  test('of a context beyond what the model was trained for', () => {
+    const engine = ServingEngine.vllm({ contextLength: 65536 });
+    const [warning = ''] = warnings({ engine });
+    expect(warning).toMatch(/^contextLength \(65536\) is more than the 40960 tokens that Qwen\/Qwen3-8B takes/);
+    const size = { parametersBillions: 8, maxContextLength: 100_000 };
+    expect(warnings({ engine, weights: ModelWeights.huggingFace('a/b', { size }) })).toEqual([]);
+  });
+
+  test('of what weights take that are quantized already', () => {
+    const size = { parametersBillions: 32.8, kvCacheKiBPerToken: 256 };
+    const repository = (bitsPerParameter?: number) =>
+      ModelWeights.huggingFace('Qwen/Qwen3-32B-AWQ', { size: { ...size, bitsPerParameter } });
+    expect(warnings({ weights: repository() })).toHaveLength(1);
+    expect(warnings({ weights: repository(4.5) })).toEqual([]);
+    expect(warnings({ weights: repository(4.5), engine: ServingEngine.tensorRtLlm({ contextLength: 8192 }) })).toEqual(
+      [],
+    );
+  });
+
+  test("of LMCache, whose connector doesn't keep consumers apart", () => {
+    const offloading = { contextLength: 8192, kvOffloadingSize: Size.gibibytes(8) };
+    expect(warnings({ engine: ServingEngine.vllm(offloading) })).toEqual([]);
+    const engine = ServingEngine.vllm({ ...offloading, kvOffloadingBackend: KvOffloading.LMCACHE });
+    expect(warnings({ engine })).toEqual([expect.stringMatching(/^LMCache .* cache_salt/)]);
+  });
+
+  test('of a cluster that publishes no number of tasks', () => {
+    const stack = newStack();
+    const vpc = vpcOf(stack);
+    fleetIn(stack, { vpc, cluster: new Cluster(stack, 'Shared', { vpc }) });
+    Annotations.fromStack(stack).hasWarning('*', Match.stringLikeRegexp('has no Container Insights'));
+    const other = newStack();
+    const cluster = new Cluster(other, 'Shared', {
+      vpc: vpcOf(other),
+      containerInsightsV2: ContainerInsights.ENHANCED,
+    });
+    fleetIn(other, { vpc: cluster.vpc, cluster });
+    Annotations.fromStack(other).hasNoWarning('*', Match.stringLikeRegexp('Container Insights'));
   });
 
   test('of nothing where the size is unknown', () => {
@@ -427,7 +600,10 @@ describe('warns', () => {
   test('of what has to come from the internet into a VPC without a way there', () => {
     const stack = newStack();
     fleetIn(stack, { vpc: new ServingVpc(stack, 'Own', { natGateways: 0 }).vpc });
-    Annotations.fromStack(stack).hasWarning('*', Match.stringLikeRegexp('fetches weights of Hugging Face'));
+    Annotations.fromStack(stack).hasWarning(
+      '*',
+      Match.stringLikeRegexp("fetches weights of Hugging Face, its engine's image .*, agentImage of"),
+    );
   });
 });
 
@@ -483,7 +659,7 @@ test.each<[string, () => Partial<ModelFleetProps>, RegExp]>([
   [
     'an idle time of a fleet that never sleeps',
     () => ({ scaling: { idleTimeout: Duration.hours(1) } }),
-    /^idleTimeout needs minTasks: 0/,
+    /^idleTimeout needs minTasks: 0, of the fleet or of a schedule/,
   ],
   [
     'an idle time shorter than a request',
@@ -494,6 +670,21 @@ test.each<[string, () => Partial<ModelFleetProps>, RegExp]>([
     'a target for a load that is not known',
     () => ({ engine: OTHER, scaling: { targetRequestsPerTask: 5 } }),
     /^targetRequestsPerTask needs an engine whose metrics are known/,
+  ],
+  [
+    'a sleep that comes before the first task serves',
+    () => ({ scaling: { minTasks: 0, taskStartTime: Duration.minutes(25), idleTimeout: Duration.minutes(20) } }),
+    /^idleTimeout \(20 minutes\) must not be shorter than taskStartTime \(25 minutes\)/,
+  ],
+  [
+    'a share that leaves no task to replace one',
+    () => ({ minHealthyPercent: 100, maxHealthyPercent: 150 }),
+    /^minHealthyPercent \(100\) and maxHealthyPercent \(150\) leave no room to replace a task of 1: .*200/,
+  ],
+  [
+    'more memory for offloading than a task has',
+    () => ({ engine: ServingEngine.vllm({ kvOffloadingSize: Size.gibibytes(64) }) }),
+    /^kvOffloadingSize \(64 GiB\) is more than the 25.6 GiB of memory that a task has/,
   ],
   [
     'GPUs that an instance has not',

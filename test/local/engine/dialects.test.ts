@@ -7,7 +7,8 @@ import { type RunningEngine, startEngine } from '../support/engine.ts';
 /** The commands that `ServingEngine` writes, for a model `test/model`. */
 const COMMANDS: Readonly<Record<Exclude<EngineKind, 'vllm'>, readonly string[]>> = {
   sglang: [
-    ...['/bin/sh', '-c', 'exec "$@" --api-key "$KEY"', 'sglang', 'python3', '-m', 'sglang.launch_server'],
+    ...['/bin/bash', '-c', 'exec > >(exec sed -u "s/$KEY/***/g") 2>&1; exec "$@" --api-key "$KEY"', 'sglang'],
+    ...['python3', '-m', 'sglang.launch_server'],
     ...['--model-path', 'test/model', '--served-model-name', 'test/model', '--host', '0.0.0.0', '--port', '30000'],
     ...['--max-running-requests', '1', '--max-queued-requests', '2', '--enable-metrics', '--enable-cache-report'],
     ...['--enable-priority-scheduling'],

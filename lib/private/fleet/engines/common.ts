@@ -1,7 +1,7 @@
 import { AssetImage, ContainerImage, EcrImage } from 'aws-cdk-lib/aws-ecs';
 import type { EngineOptions } from '../../../fleet/engine-options';
 import { requireInteger } from '../../validation';
-import type { EngineContext } from '../engine-binding';
+import type { EngineContext, WeightsSource } from '../engine-binding';
 
 export function requireCommon(options: EngineOptions): void {
   requireInteger('contextLength', options.contextLength, 1);
@@ -35,12 +35,17 @@ export function imageOf(given: ContainerImage | undefined, fallback: string) {
   };
 }
 
-/** The folder that weights of S3 are copied to. */
-export const COPY_FOLDER = 'weights';
-
 /** The model as engines want it that can't stream: a repository's name or a folder. */
 export function modelArgument({ weights, cacheFolder }: EngineContext): string {
-  return weights.type === 'hugging-face' ? weights.repository : `${cacheFolder}/${COPY_FOLDER}`;
+  return weights.type === 'hugging-face' ? weights.repository : copyFolder(cacheFolder, weights);
+}
+
+/**
+ * Where weights of S3 are copied to: for each bucket and prefix a folder of its own. In one folder for all, files of
+ * another version would be left over, and those of the same size that aren't newer not even be replaced.
+ */
+export function copyFolder(cacheFolder: string, { uri }: Extract<WeightsSource, { type: 's3' }>): string {
+  return `${cacheFolder}/weights/${uri.slice('s3://'.length)}`;
 }
 
 export function revisionOf({ weights }: EngineContext): string | undefined {

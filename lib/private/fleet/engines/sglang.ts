@@ -10,6 +10,13 @@ const IMAGE = 'lmsysorg/sglang:v0.5.18';
 /** The variable that the fleet puts the key into. SGLang takes it as a flag only. */
 const KEY = 'SGLANG_FLEET_API_KEY';
 
+/**
+ * The key stays out of the template: the shell puts it behind the flags. And out of the log, to which SGLang prints its
+ * arguments (https://github.com/sgl-project/sglang/issues/37457): its output passes `sed`, while it replaces the shell
+ * and gets ECS's signals.
+ */
+const HIDE_KEY = `exec > >(exec sed -u "s/$${KEY}/***/g") 2>&1; `;
+
 const OWNED = {
   ...OWNED_BY_FLEET,
   '--tp': 'use tensorParallelSize',
@@ -62,8 +69,7 @@ export class SglangEngine implements IServingEngine {
     return {
       ...imageOf(options.image, IMAGE),
       user: options.user,
-      // The key stays out of the template: the shell puts it behind the flags.
-      entryPoint: ['/bin/sh', '-c', `exec "$@" --api-key "$${KEY}"`, 'sglang'],
+      entryPoint: ['/bin/bash', '-c', `${HIDE_KEY}exec "$@" --api-key "$${KEY}"`, 'sglang'],
       command: ['python3', '-m', 'sglang.launch_server', ...command],
       port: 30000,
       healthPath: '/health',
@@ -83,7 +89,8 @@ export class SglangEngine implements IServingEngine {
         waiting: 'sglang:num_queue_reqs',
         kvCacheUsage: 'sglang:token_usage',
       },
-      fields: { cacheSalt: false, ...(priority && { priority: 'higher-first' }) },
+      // Since https://github.com/sgl-project/sglang/pull/23300 it keeps them apart in truth.
+      fields: { cacheSalt: true, ...(priority && { priority: 'higher-first' }) },
       shutdownSeconds: 0,
       unsupportedParameters: options.toolCallParser === undefined ? ['tools', 'tool_choice'] : [],
       memory: {

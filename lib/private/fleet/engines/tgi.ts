@@ -46,7 +46,7 @@ export class TgiEngine implements IServingEngine {
       port: 80,
       healthPath: '/health',
       healthTimeoutSeconds: 10,
-      environment: { ...cacheVariables(context), DISABLE_TELEMETRY: '1', ...options.environment },
+      environment: { ...cacheVariables(context), DISABLE_TELEMETRY: '1', USAGE_STATS: 'off', ...options.environment },
       apiKeyVariable: 'API_KEY',
       gpus: options.tensorParallelSize ?? 1,
       copyWeights: context.weights.type === 's3',

@@ -64,6 +64,11 @@ export class VllmEngine implements IServingEngine {
         );
       }
     }
+    if (/\/\/[^/]*@/.test(options.lmCacheRemoteUrl ?? '')) {
+      throw new Error(
+        'lmCacheRemoteUrl must not hold a user or password: it stands in the template; let the security group of the store decide who gets in',
+      );
+    }
     if (options.prefixCaching === false && options.kvOffloadingSize !== undefined) {
       throw new Error(
         'kvOffloadingSize needs prefixCaching: what is moved out of the GPU is found again by its prefix',
@@ -81,6 +86,7 @@ export class VllmEngine implements IServingEngine {
     const streams = context.weights.type === 's3';
     const prefixCaching = options.prefixCaching ?? true;
     const priority = options.priorityScheduling ?? true;
+    const gpus = options.tensorParallelSize ?? 1;
     const lmCache = options.kvOffloadingBackend === KvOffloading.LMCACHE;
     const command = new Arguments()
       .value('--host', '0.0.0.0')
@@ -88,7 +94,7 @@ export class VllmEngine implements IServingEngine {
       .value('--served-model-name', context.servedName)
       .value('--revision', revisionOf(context))
       .value('--load-format', streams ? 'runai_streamer' : undefined)
-      .value('--tensor-parallel-size', options.tensorParallelSize ?? 1)
+      .value('--tensor-parallel-size', gpus)
       .value('--max-model-len', options.contextLength)
       .value('--gpu-memory-utilization', options.gpuMemoryUtilization)
       .value('--quantization', options.quantization)
@@ -129,13 +135,16 @@ export class VllmEngine implements IServingEngine {
         VLLM_HTTP_TIMEOUT_KEEP_ALIVE: String(context.keepAliveSeconds),
         ...(lmCache && {
           LMCACHE_LOCAL_CPU: 'True',
-          LMCACHE_MAX_LOCAL_CPU_SIZE: String(options.kvOffloadingSize?.toGibibytes()),
+          // Of each process, of which there is one for each GPU.
+          LMCACHE_MAX_LOCAL_CPU_SIZE: String((options.kvOffloadingSize?.toGibibytes() ?? 0) / gpus),
+          // Keys are hashes: a task finds what another one has stored if Python seeds them alike, not at random.
+          PYTHONHASHSEED: '0',
           ...(options.lmCacheRemoteUrl !== undefined && { LMCACHE_REMOTE_URL: options.lmCacheRemoteUrl }),
         }),
         ...options.environment,
       },
       apiKeyVariable: 'VLLM_API_KEY',
-      gpus: options.tensorParallelSize ?? 1,
+      gpus,
       copyWeights: false,
       metrics: {
         path: '/metrics',
@@ -145,7 +154,11 @@ export class VllmEngine implements IServingEngine {
         prefixQueries: 'vllm:prefix_cache_queries_total',
         prefixHits: 'vllm:prefix_cache_hits_total',
       },
-      fields: { cacheSalt: prefixCaching, ...(priority && { priority: 'lower-first' }) },
+      fields: {
+        cacheSalt: prefixCaching,
+        ...(lmCache && { unsalted: 'LMCache' }),
+        ...(priority && { priority: 'lower-first' }),
+      },
       shutdownSeconds: this.shutdownSeconds,
       unsupportedParameters: options.toolCallParser === undefined ? ['tools', 'tool_choice'] : [],
       memory: {
@@ -153,6 +166,8 @@ export class VllmEngine implements IServingEngine {
         kvBytes: kvBytes(options.kvCacheDtype),
         utilization: options.gpuMemoryUtilization ?? MEMORY_UTILIZATION,
         contextLength: options.contextLength,
+        needsWholeContext: true,
+        offloadingGiB: options.kvOffloadingSize?.toGibibytes(),
       },
     };
   }
