@@ -6,8 +6,8 @@ export {
   GetItemCommand,
   PutItemCommand,
   QueryCommand,
-  UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
+export { DirectUpdates } from './direct-update.ts';
 
 export function createClient(timeoutMs: number): DynamoDBClient {
   return new DynamoDBClient({

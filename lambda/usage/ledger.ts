@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import {
   accountKey,
   accountOf,
+  COUNTED,
   committedOf,
   consumerPurse,
   EXPIRES,
@@ -12,7 +13,7 @@ import {
   minuteOf,
   monthOf,
   numberIn,
-  OUTBOX,
+  recordOf,
   recordsIn,
   recordsPk,
   requestsOfMinute,
@@ -27,7 +28,7 @@ import {
 } from './account.ts';
 import { LedgerTable, LedgerUnavailable, type Updated } from './table.ts';
 import { Update } from './update.ts';
-import { costOf, decodeRecord, encodeRecord, tokensOf, type UsageRecord } from './usage-record.ts';
+import { costOf, encodeRecord, recordsOf, tokensOf, type UsageRecord } from './usage-record.ts';
 
 export interface LedgerOptions {
   readonly table: string;
@@ -73,6 +74,8 @@ export interface Reservation {
   readonly untilSecond: number;
   /** Attributes to be cleared away on the occasion. */
   readonly stale: readonly string[];
+  /** It falls to this request to move the records that wait in the account's item. */
+  readonly moves: boolean;
 }
 
 export type LimitName = 'consumer budget' | 'team budget' | 'tokens per minute' | 'requests per minute';
@@ -118,9 +121,11 @@ export interface Settled {
   readonly crossings: readonly Crossing[];
 }
 
-/** Records that an account's item holds before somebody moves them, and after how many more the next one tries. */
-const OUTBOX_RECORDS = 16;
-const OUTBOX_RETRY = 16;
+/**
+ * Of so many requests of an account, one moves the records that wait in its item. More of them would cost fewer writes
+ * and more for each: with six, an item stays within the kilobyte that a write unit pays for. docs/ledger.md compares.
+ */
+const MOVE_EVERY = 6;
 /** An update expression has 4 KB at most, and each record takes some ten bytes of the one that removes it. */
 const MAX_MOVED = 100;
 /** Reservations are summed up by the time at which they end, in steps of this share of their life. */
@@ -157,7 +162,16 @@ export class Ledger {
 
   /** Of a request that nothing was reserved for: there is no limit, or the ledger was out of reach. */
   unreserved(payer: Payer): Reservation {
-    return { payer, at: this.#now(), nano: 0, tokens: 0, purses: pursesOf(payer), untilSecond: 0, stale: [] };
+    return {
+      payer,
+      at: this.#now(),
+      nano: 0,
+      tokens: 0,
+      purses: pursesOf(payer),
+      untilSecond: 0,
+      stale: [],
+      moves: false,
+    };
   }
 
   /** @throws LedgerUnavailable */
@@ -186,6 +200,7 @@ export class Ledger {
       ok: true,
       reservation: {
         ...{ payer, at, tokens, stale },
+        moves: isMover(updated.item),
         nano: reserved,
         purses: pursesOf(payer),
         untilSecond: this.#until(at),
@@ -205,7 +220,7 @@ export class Ledger {
     used: Omit<UsageRecord, 'id' | 'at' | 'consumer'> | undefined,
   ): Promise<Settled> {
     const record = used && {
-      ...{ id: randomBytes(9).toString('base64url'), at: reservation.at, consumer: reservation.payer.consumer },
+      ...{ id: newId(), at: reservation.at, consumer: reservation.payer.consumer },
       ...used,
     };
     const earlier = this.#backlog.splice(0);
@@ -227,47 +242,41 @@ export class Ledger {
 
   /** @param isUnsure whether an earlier attempt may have arrived */
   async #settleOnce(reservation: Reservation, record: UsageRecord | undefined, isUnsure = false): Promise<Settled> {
-    const encoded = record && encodeRecord(record);
     const isReserved = reservation.untilSecond > 0;
-    if (!isReserved && encoded === undefined) return NOTHING_CROSSED;
+    if (!isReserved && record === undefined) return NOTHING_CROSSED;
+    const copied = reservation.moves ? await this.#copyWaiting(reservation) : [];
     let inBucket = isReserved;
     let unsure = isUnsure;
     for (let attempt = 1; ; attempt++) {
       try {
-        if (unsure && encoded !== undefined && (await this.#holds(reservation, encoded))) return NOTHING_CROSSED;
-        const updated = await this.table.update(this.#settlement(reservation, record, encoded, inBucket));
+        if (unsure && record !== undefined && (await this.#holds(reservation, record))) return NOTHING_CROSSED;
+        const updated = await this.table.update(this.#settlement(reservation, record, copied, inBucket));
         if (updated.ok) return await this.#afterSettlement(reservation, record, updated.item);
-        if (encoded !== undefined && recordsIn(updated.item).includes(encoded)) return NOTHING_CROSSED;
+        if (record !== undefined && updated.item?.[recordOf(record.id)] !== undefined) return NOTHING_CROSSED;
         // The reservation was given back meanwhile: what it cost is added to what others spend.
         if (!inBucket) return NOTHING_CROSSED;
         inBucket = false;
-        if (encoded === undefined) return NOTHING_CROSSED;
+        if (record === undefined) return NOTHING_CROSSED;
       } catch (error) {
         if (!(error instanceof LedgerUnavailable) || attempt >= SETTLE_ATTEMPTS) throw error;
         unsure ||= error.isAmbiguous;
         // Giving a reservation back has no record to be recognized by: it expires instead of being given back twice.
-        if (unsure && encoded === undefined) return NOTHING_CROSSED;
+        if (unsure && record === undefined) return NOTHING_CROSSED;
         await sleep(RETRY_BASE_MS * 2 ** attempt * (0.5 + Math.random() / 2));
       }
     }
   }
 
-  /** Somebody has to be told of crossings, and move records when there are enough of them. */
+  /** Somebody has to be told of crossings. */
   async #afterSettlement(
-    { payer, at }: Reservation,
+    reservation: Reservation,
     record: UsageRecord | undefined,
     item: Item | undefined,
   ): Promise<Settled> {
-    const waiting = recordsIn(item);
-    if (
-      record !== undefined &&
-      waiting.length >= OUTBOX_RECORDS &&
-      (waiting.length - OUTBOX_RECORDS) % OUTBOX_RETRY === 0
-    ) {
-      // Should it fail, they stay where they are, counted all the same, and a later request tries.
-      await this.#moveRecords(payer, at, waiting.slice(0, MAX_MOVED)).catch(() => {});
-    }
-    return { crossings: record === undefined ? [] : crossingsOf(payer, item, costOf(record)) };
+    if (record === undefined) return NOTHING_CROSSED;
+    // Without a reservation there was nobody yet to move records: it is only now that the request was counted.
+    if (reservation.untilSecond === 0 && isMover(item)) await this.#moveNow(reservation, item);
+    return { crossings: crossingsOf(reservation.payer, item, costOf(record)) };
   }
 
   #tryReserve({ payer, tokens, nano, enforceBudgets }: Ask, at: number): Promise<Updated> {
@@ -289,6 +298,7 @@ export class Ledger {
       const attribute = requestsOfMinute(own, minute);
       update.add(attribute, 1).whenAtMost(attribute, payer.requestsPerMinute - 1);
     }
+    update.add(COUNTED, 1);
     return this.table.update(this.#input(update, payer, at));
   }
 
@@ -305,14 +315,14 @@ export class Ledger {
 
   /** Reservations whose requests died are given back: all of a bucket's, on the condition that nobody else just did. */
   async #giveBack(payer: Payer, at: number, item: Item | undefined): Promise<boolean> {
-    const dead = [...reservationsIn(item)].filter(({ nano, untilSecond }) => nano !== 0 && isOver(untilSecond, at));
+    const dead = reservationsIn(item).filter(({ nano, untilSecond }) => nano !== 0 && isOver(untilSecond, at));
     let given = false;
     for (const second of new Set(dead.map(({ untilSecond }) => untilSecond))) {
       const update = new Update();
       for (const { name, purse, nano } of dead.filter(({ untilSecond }) => untilSecond === second)) {
         update
           .add(committedOf(purse), -nano)
-          .removeAttribute(name)
+          .remove(name)
           .when(`${update.name(name)} = ${update.number(nano)}`);
       }
       const { ok } = await this.table.update(update.input(this.table.name, keyOf(payer, at)));
@@ -322,12 +332,7 @@ export class Ledger {
     return given || dead.length > 0;
   }
 
-  #settlement(
-    reservation: Reservation,
-    record: UsageRecord | undefined,
-    encoded: string | undefined,
-    inBucket: boolean,
-  ) {
+  #settlement(reservation: Reservation, record: UsageRecord | undefined, copied: readonly string[], inBucket: boolean) {
     const { payer, at, nano, tokens, purses, untilSecond, stale } = reservation;
     const update = new Update();
     const cost = record === undefined ? 0 : costOf(record);
@@ -348,48 +353,71 @@ export class Ledger {
     if (inBucket && payer.tokensPerMinute !== undefined && minuteOf(this.#now()) === minuteOf(at)) {
       update.add(tokensOfMinute(own, minuteOf(at)), (record === undefined ? 0 : tokensOf(record)) - tokens);
     }
-    if (encoded !== undefined) {
-      const [list, value, empty] = [update.name(OUTBOX), update.value({ S: encoded }), update.value({ L: [] })];
-      const one = update.value({ L: [{ S: encoded }] });
-      update.set(OUTBOX, `list_append(if_not_exists(${list}, ${empty}), ${one})`);
-      update.when(`NOT contains(${list}, ${value})`);
+    if (record !== undefined) {
+      const attribute = recordOf(record.id);
+      const encoded = encodeRecord(record, accountOf(payer.consumer, payer.team));
+      update.set(attribute, update.value({ S: encoded })).when(`attribute_not_exists(${update.name(attribute)})`);
     }
-    if (inBucket) for (const attribute of stale) update.removeAttribute(attribute);
+    if (untilSecond === 0) update.add(COUNTED, 1);
+    for (const attribute of copied) update.remove(attribute);
+    if (inBucket) for (const attribute of stale) update.remove(attribute);
     return this.#input(update, payer, at);
   }
 
   #input(update: Update, payer: Payer, at: number) {
-    const expires = Math.ceil((at + untilNextMonth(at)) / 1000) + this.#options.retentionDays * 86_400;
-    update.set(EXPIRES, update.number(expires)).set(LISTED_UNDER, update.value({ S: monthOf(at) }));
+    update.set(EXPIRES, update.number(this.#expires(at))).set(LISTED_UNDER, update.value({ S: monthOf(at) }));
     return update.input(this.table.name, keyOf(payer, at));
   }
 
-  /** Into an item of their own, then out of the account's. Twice in the table for a moment: readers look at their ids. */
-  async #moveRecords(payer: Payer, at: number, records: readonly string[]): Promise<void> {
-    const decoded = records.map(decodeRecord);
-    const [first, last] = [records[0] ?? '', records.at(-1) ?? ''];
-    const [oldest, newest] = [Math.min(...decoded.map((r) => r.at)), Math.max(...decoded.map((r) => r.at))];
+  /**
+   * Copies the records that wait into an item of their own; the settlement that follows takes them out of the account's.
+   * For a moment they are in both, and for longer should this process die: readers look at their ids.
+   *
+   * @returns their attributes; none when it failed: they stay where they are, counted all the same, for the next to move
+   */
+  async #copyWaiting(reservation: Reservation): Promise<readonly string[]> {
+    try {
+      // As they are now: those that the reservation saw may have been moved while the answer was made.
+      return await this.#copy(reservation, await this.table.get(keyOf(reservation.payer, reservation.at)));
+    } catch (error) {
+      if (!(error instanceof LedgerUnavailable)) throw error;
+      return [];
+    }
+  }
+
+  /** The same when the settlement is over already, and an update of its own takes them out. */
+  async #moveNow(reservation: Reservation, item: Item | undefined): Promise<void> {
+    const { payer, at } = reservation;
+    try {
+      const update = new Update();
+      for (const attribute of await this.#copy(reservation, item)) update.remove(attribute);
+      await this.table.update(update.input(this.table.name, keyOf(payer, at)));
+    } catch (error) {
+      if (!(error instanceof LedgerUnavailable)) throw error;
+    }
+  }
+
+  async #copy({ payer, at }: Reservation, item: Item | undefined): Promise<readonly string[]> {
+    const attributes = recordsIn(item).slice(0, MAX_MOVED);
+    if (item === undefined || attributes.length === 0) return [];
+    const copied = Object.fromEntries(attributes.map((attribute) => [attribute, item[attribute] ?? { S: '' }]));
     const account = accountOf(payer.consumer, payer.team);
+    const times = recordsOf(copied, account).map((record) => record.at);
     await this.table.put({
       pk: { S: recordsPk(account, monthOf(at)) },
-      sk: { S: `${new Date(newest).toISOString()}#${decoded[0]?.id}#${records.length}` },
-      oldest: { N: String(oldest) },
-      r: { L: records.map((S) => ({ S })) },
-      [EXPIRES]: { N: String(Math.ceil((at + untilNextMonth(at)) / 1000) + this.#options.retentionDays * 86_400) },
+      sk: { S: `${new Date(Math.max(...times)).toISOString()}#${newId()}` },
+      oldest: { N: String(Math.min(...times)) },
+      [EXPIRES]: { N: String(this.#expires(at)) },
+      ...copied,
     });
-    const update = new Update();
-    const list = update.name(OUTBOX);
-    // From the end: DynamoDB takes them by their places before the update, dynalite by those after the last removal.
-    for (let index = records.length - 1; index >= 0; index--) update.remove(`${list}[${index}]`);
-    update.when(`${list}[0] = ${update.value({ S: first })}`);
-    update.when(`${list}[${records.length - 1}] = ${update.value({ S: last })}`);
-    await this.table.update(update.input(this.table.name, keyOf(payer, at)));
+    return attributes;
   }
 
   /** Whether a record of which it is unsure arrived: in the account's item, or moved out of it since. */
-  async #holds({ payer, at }: Reservation, encoded: string): Promise<boolean> {
+  async #holds({ payer, at }: Reservation, { id }: UsageRecord): Promise<boolean> {
+    const attribute = recordOf(id);
     const item = await this.table.get(keyOf(payer, at));
-    if (recordsIn(item).includes(encoded)) return true;
+    if (item?.[attribute] !== undefined) return true;
     const moved = this.table.query({
       KeyConditionExpression: 'pk = :pk AND sk >= :sk',
       ExpressionAttributeValues: {
@@ -398,8 +426,12 @@ export class Ledger {
       },
       ConsistentRead: true,
     });
-    for await (const { r } of moved) if (r?.L?.some(({ S }) => S === encoded)) return true;
+    for await (const each of moved) if (each[attribute] !== undefined) return true;
     return false;
+  }
+
+  #expires(at: number): number {
+    return Math.ceil((at + untilNextMonth(at)) / 1000) + this.#options.retentionDays * 86_400;
   }
 
   #until(at: number): number {
@@ -407,8 +439,15 @@ export class Ledger {
   }
 }
 
+const newId = (): string => randomBytes(9).toString('base64url');
+
 const NOTHING_CROSSED: Settled = { crossings: [] };
 const CONTENDED = { limit: 'tokens per minute', maximum: 0, retryAfterMs: 1000, never: false } as const;
+
+function isMover(item: Item | undefined): boolean {
+  const counted = numberIn(item, COUNTED);
+  return counted > 0 && counted % MOVE_EVERY === 0;
+}
 
 const keyOf = (payer: Payer, at: number): Item => accountKey(accountOf(payer.consumer, payer.team), monthOf(at));
 

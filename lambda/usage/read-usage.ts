@@ -1,6 +1,6 @@
-import { accountKey, LISTED_UNDER, LISTING_INDEX, monthOf, recordsIn, recordsPk } from './account.ts';
+import { accountKey, LISTED_UNDER, LISTING_INDEX, monthOf, recordsPk } from './account.ts';
 import type { LedgerTable } from './table.ts';
-import { decodeRecord, type UsageRecord } from './usage-record.ts';
+import { recordsOf, type UsageRecord } from './usage-record.ts';
 
 export interface Period {
   /** Unix milliseconds; the end is not included. */
@@ -49,7 +49,7 @@ export async function* readUsage(table: LedgerTable, account: string, period: Pe
       return true;
     };
     // These first: whatever is moved meanwhile is then seen twice, rather than not at all.
-    const waiting = recordsIn(await table.get(accountKey(account, month))).map(decodeRecord);
+    const waiting = recordsOf(await table.get(accountKey(account, month)), account);
     const waitingIds = new Set(waiting.map(({ id }) => id));
     yield* waiting.filter(isIn);
     const moved = table.query({
@@ -63,8 +63,7 @@ export async function* readUsage(table: LedgerTable, account: string, period: Pe
     });
     for await (const item of moved) {
       if (Number(item.oldest?.N ?? 0) > period.to + LATEST_MS) break;
-      for (const { S } of item.r?.L ?? []) {
-        const record = decodeRecord(S ?? '[]');
+      for (const record of recordsOf(item, account)) {
         if (isIn(record) && !waitingIds.has(record.id) && isNew(record)) yield record;
       }
     }

@@ -38,6 +38,12 @@ export type Updated =
 
 type Sdk = typeof import('./dynamodb-sdk.ts');
 
+interface Opened {
+  readonly sdk: Sdk;
+  readonly client: DynamoDBClient;
+  readonly updates: InstanceType<Sdk['DirectUpdates']>;
+}
+
 /**
  * The ledger's table. One attempt a call and no more: who calls knows whether a repetition is safe. The SDK is loaded with
  * the first call.
@@ -45,7 +51,7 @@ type Sdk = typeof import('./dynamodb-sdk.ts');
 export class LedgerTable {
   readonly name: string;
   readonly #timeoutMs: number;
-  #loading: Promise<readonly [Sdk, DynamoDBClient]> | undefined;
+  #opened: Promise<Opened> | undefined;
 
   constructor(name: string, timeoutMs: number) {
     this.name = name;
@@ -54,14 +60,14 @@ export class LedgerTable {
 
   /** Has the SDK loaded before somebody waits for it. A failure shows with the first call. */
   warm(): void {
-    this.#client().catch(() => {});
+    this.#open().catch(() => {});
   }
 
   /** @throws LedgerUnavailable */
   async update(input: UpdateItemCommandInput): Promise<Updated> {
-    const [sdk, client] = await this.#client();
+    const { sdk, updates } = await this.#open();
     try {
-      const { Attributes } = await client.send(new sdk.UpdateItemCommand(input), this.#limits());
+      const { Attributes } = await updates.send(input);
       return { ok: true, item: Attributes };
     } catch (error) {
       if (!(error instanceof sdk.ConditionalCheckFailedException)) throw new LedgerUnavailable(error);
@@ -72,20 +78,20 @@ export class LedgerTable {
 
   /** @throws LedgerUnavailable */
   async put(item: Item): Promise<void> {
-    const [sdk, client] = await this.#client();
+    const { sdk, client } = await this.#open();
     await client.send(new sdk.PutItemCommand({ TableName: this.name, Item: item }), this.#limits()).catch(unavailable);
   }
 
   /** As it is, not as it was a moment ago. @throws LedgerUnavailable */
   async get(key: Record<string, AttributeValue>): Promise<Item | undefined> {
-    const [sdk, client] = await this.#client();
+    const { sdk, client } = await this.#open();
     const input = { TableName: this.name, Key: key, ConsistentRead: true };
     return (await client.send(new sdk.GetItemCommand(input), this.#limits()).catch(unavailable)).Item;
   }
 
   /** Page by page. @throws LedgerUnavailable */
   async *query(input: Omit<QueryCommandInput, 'TableName'>): AsyncGenerator<Item> {
-    const [sdk, client] = await this.#client();
+    const { sdk, client } = await this.#open();
     let from: Item | undefined;
     do {
       const page = new sdk.QueryCommand({ ...input, TableName: this.name, ExclusiveStartKey: from });
@@ -99,9 +105,12 @@ export class LedgerTable {
     return { abortSignal: AbortSignal.timeout(this.#timeoutMs) };
   }
 
-  #client(): Promise<readonly [Sdk, DynamoDBClient]> {
-    this.#loading ??= import('./dynamodb-sdk.ts').then((sdk) => [sdk, sdk.createClient(this.#timeoutMs)] as const);
-    return this.#loading;
+  #open(): Promise<Opened> {
+    this.#opened ??= import('./dynamodb-sdk.ts').then((sdk) => {
+      const client = sdk.createClient(this.#timeoutMs);
+      return { sdk, client, updates: new sdk.DirectUpdates(client, this.#timeoutMs) };
+    });
+    return this.#opened;
   }
 }
 

@@ -3,23 +3,26 @@ import type { Item } from './account.ts';
 
 /** Puts an update of an account's item together. Attributes go by their own names; here they get placeholders. */
 export class Update {
-  readonly #names = new Map<string, string>();
+  readonly #placeholders = new Map<string, string>();
+  readonly #names: Record<string, string> = {};
   readonly #values: Item = {};
-  readonly #sets: string[] = [];
-  readonly #adds: string[] = [];
-  readonly #removes: string[] = [];
-  readonly #conditions: string[] = [];
+  #valueCount = 0;
+  #sets = '';
+  #adds = '';
+  #removes = '';
+  #conditions = '';
 
   name(attribute: string): string {
-    const known = this.#names.get(attribute);
+    const known = this.#placeholders.get(attribute);
     if (known !== undefined) return known;
-    const placeholder = `#n${this.#names.size}`;
-    this.#names.set(attribute, placeholder);
+    const placeholder = `#n${this.#placeholders.size}`;
+    this.#placeholders.set(attribute, placeholder);
+    this.#names[placeholder] = attribute;
     return placeholder;
   }
 
   value(value: Item[string]): string {
-    const placeholder = `:v${Object.keys(this.#values).length}`;
+    const placeholder = `:v${this.#valueCount++}`;
     this.#values[placeholder] = value;
     return placeholder;
   }
@@ -29,26 +32,22 @@ export class Update {
   }
 
   add(attribute: string, amount: number): this {
-    this.#adds.push(`${this.name(attribute)} ${this.number(amount)}`);
+    this.#adds += `${this.#adds === '' ? 'ADD ' : ', '}${this.name(attribute)} ${this.number(amount)}`;
     return this;
   }
 
   set(attribute: string, expression: string): this {
-    this.#sets.push(`${this.name(attribute)} = ${expression}`);
+    this.#sets += `${this.#sets === '' ? 'SET ' : ', '}${this.name(attribute)} = ${expression}`;
     return this;
   }
 
-  remove(path: string): this {
-    this.#removes.push(path);
+  remove(attribute: string): this {
+    this.#removes += `${this.#removes === '' ? 'REMOVE ' : ', '}${this.name(attribute)}`;
     return this;
-  }
-
-  removeAttribute(attribute: string): this {
-    return this.remove(this.name(attribute));
   }
 
   when(condition: string): this {
-    this.#conditions.push(condition);
+    this.#conditions += `${this.#conditions === '' ? '' : ' AND '}${condition}`;
     return this;
   }
 
@@ -59,21 +58,13 @@ export class Update {
   }
 
   input(TableName: string, Key: Item): UpdateItemCommandInput {
-    const clauses = [
-      ['SET', this.#sets],
-      ['ADD', this.#adds],
-      ['REMOVE', this.#removes],
-    ] as const;
     return {
       TableName,
       Key,
-      UpdateExpression: clauses
-        .filter(([, parts]) => parts.length > 0)
-        .map(([keyword, parts]) => `${keyword} ${parts.join(', ')}`)
-        .join(' '),
-      ...(this.#conditions.length === 0 ? {} : { ConditionExpression: this.#conditions.join(' AND ') }),
-      ExpressionAttributeNames: Object.fromEntries([...this.#names].map(([name, placeholder]) => [placeholder, name])),
-      ...(Object.keys(this.#values).length === 0 ? {} : { ExpressionAttributeValues: this.#values }),
+      UpdateExpression: `${this.#sets} ${this.#adds} ${this.#removes}`.trim(),
+      ...(this.#conditions === '' ? {} : { ConditionExpression: this.#conditions }),
+      ExpressionAttributeNames: this.#names,
+      ...(this.#valueCount === 0 ? {} : { ExpressionAttributeValues: this.#values }),
       ReturnValues: 'ALL_NEW',
       ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
     };

@@ -1,3 +1,5 @@
+import { type Item, idOf, ownerOf, recordsIn } from './account.ts';
+
 /** What one request used, as the ledger keeps it. */
 export interface UsageRecord {
   /** Made up for the ledger: a client may send the same request id twice. */
@@ -28,13 +30,15 @@ export interface UsageBill {
 /** End users' ids are the application's own, of any length; an account's item is not. */
 const MAX_USER = 128;
 
-/** A list without names: some sixteen of them ride in an item whose size is paid for with each write. */
-export function encodeRecord(record: UsageRecord): string {
-  const { id, at, consumer, model, feature, user, savedNano, bills } = record;
+/**
+ * A list without names, for some of them ride in an item whose size is paid for with each write. The id is the
+ * attribute's name, and the consumer is in the account's where it has one of its own.
+ */
+export function encodeRecord(record: Omit<UsageRecord, 'id'>, account: string): string {
+  const { at, consumer, model, feature, user, savedNano, bills } = record;
   return JSON.stringify([
-    id,
     at,
-    consumer,
+    consumer === ownerOf(account) ? 0 : consumer,
     model,
     feature,
     user.slice(0, MAX_USER),
@@ -51,12 +55,18 @@ export function encodeRecord(record: UsageRecord): string {
 }
 
 type EncodedBill = [string, number, number, number, number, 0 | 1];
-type Encoded = [string, number, string, string, string, string, number, ...EncodedBill[]];
+type Encoded = [number, string | 0, string, string, string, number, ...EncodedBill[]];
 
-export function decodeRecord(text: string): UsageRecord {
-  const [id, at, consumer, model, feature, user, savedNano, ...bills] = JSON.parse(text) as Encoded;
+/** The usage records of an account's item, or of one that they were moved to. */
+export function recordsOf(item: Item | undefined, account: string): UsageRecord[] {
+  return recordsIn(item).map((name) => decodeRecord(idOf(name), item?.[name]?.S ?? '[]', account));
+}
+
+function decodeRecord(id: string, text: string, account: string): UsageRecord {
+  const [at, consumer, model, feature, user, savedNano, ...bills] = JSON.parse(text) as Encoded;
   return {
-    ...{ id, at, consumer, model, feature, user, savedNano },
+    ...{ id, at, model, feature, user, savedNano },
+    consumer: consumer === 0 ? (ownerOf(account) ?? '') : consumer,
     bills: bills.map(([backend, inputTokens, outputTokens, cachedInputTokens, costNano, estimated]) => ({
       ...{ backend, inputTokens, outputTokens, cachedInputTokens, costNano },
       estimated: estimated === 1,

@@ -61,7 +61,7 @@ async function budgetsOf(payer: Payer, account: string, table: LedgerTable, now:
   const item = await table.get(accountKey(account, month));
   return budgets.flatMap(([of, purse, budget]) => {
     if (budget === undefined) return [];
-    const reserved = [...reservationsIn(item)].filter((each) => each.purse === purse);
+    const reserved = reservationsIn(item).filter((each) => each.purse === purse);
     return {
       ...{ of, month, budget_usd: toUsd(budget), spent_usd: toUsd(spentIn(item, purse)) },
       reserved_usd: toUsd(reserved.reduce((sum, { nano }) => sum + nano, 0)),

@@ -130,7 +130,7 @@ test(
     expect(spent).toBeGreaterThan(0.01 - ONE_RESERVATION_USD);
     const item = await account('consumer:flood');
     expect(spentIn(item, 'c:flood') / 1e9).toBeCloseTo(spent, 9);
-    expect(sum([...reservationsIn(item)].map(({ nano }) => nano))).toBe(0);
+    expect(sum(reservationsIn(item).map(({ nano }) => nano))).toBe(0);
 
     const usage = await usageOf('flood');
     expect(usage.requests).toBe(answered);
@@ -174,7 +174,11 @@ test(
     // Somebody has to want the money for it to be given back: then all of it is there.
     const held = async (): Promise<number> => {
       const item = await account('team:all');
-      return sum([...reservationsIn(item)].filter(({ purse }) => purse === 'c:killed').map(({ nano }) => nano));
+      return sum(
+        reservationsIn(item)
+          .filter(({ purse }) => purse === 'c:killed')
+          .map(({ nano }) => nano),
+      );
     };
     expect(await held()).toBeGreaterThan(0);
     const spentNow = async () => spentIn(await account('team:all'), 'c:killed') / 1e9;

@@ -1,6 +1,6 @@
 import { type DynamoDBClient, ScanCommand } from '@aws-sdk/client-dynamodb';
-import { recordsIn, reservationsIn, spentIn } from '../../../lambda/usage/account.ts';
-import { costOf, decodeRecord, type UsageRecord } from '../../../lambda/usage/usage-record.ts';
+import { type Item, reservationsIn, spentIn } from '../../../lambda/usage/account.ts';
+import { costOf, recordsOf, type UsageRecord } from '../../../lambda/usage/usage-record.ts';
 import type { TierConfig, TierLimitsConfig } from '../../../lib/private/serving-config.ts';
 import { KEY_ID } from './serving.ts';
 
@@ -19,19 +19,20 @@ export const budgetedTier = (limits: Partial<TierLimitsConfig> = {}): TierConfig
 export async function ledgerOf(client: DynamoDBClient, table: string, consumer = KEY_ID) {
   const { Items = [] } = await client.send(new ScanCommand({ TableName: table, ConsistentRead: true }));
   const account = Items.find(({ pk }) => pk?.S?.startsWith('account#'));
-  const records = recordsOf(Items);
+  const records = recordsIn(Items);
   return {
     cost: records.reduce((sum, record) => sum + costOf(record), 0),
     spent: spentIn(account, `c:${consumer}`),
-    reserved: [...reservationsIn(account)].reduce((sum, { nano }) => sum + nano, 0),
+    reserved: reservationsIn(account).reduce((sum, { nano }) => sum + nano, 0),
   };
 }
 
 export async function allRecords(client: DynamoDBClient, table: string): Promise<UsageRecord[]> {
-  return recordsOf((await client.send(new ScanCommand({ TableName: table, ConsistentRead: true }))).Items ?? []);
+  return recordsIn((await client.send(new ScanCommand({ TableName: table, ConsistentRead: true }))).Items ?? []);
 }
 
-function recordsOf(items: ReadonlyArray<NonNullable<Parameters<typeof recordsIn>[0]>>): UsageRecord[] {
-  const texts = items.flatMap((item) => [...recordsIn(item), ...(item.r?.L ?? []).map(({ S }) => S ?? '')]);
-  return [...new Set(texts)].map(decodeRecord);
+/** Those that are being moved are in two places. */
+function recordsIn(items: readonly Item[]): UsageRecord[] {
+  const records = items.flatMap((item) => recordsOf(item, item.pk?.S?.split('#')[1] ?? ''));
+  return [...new Map(records.map((record) => [record.id, record])).values()];
 }

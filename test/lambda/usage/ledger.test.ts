@@ -1,6 +1,6 @@
 import { GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { spentIn } from '../../../lambda/usage/account.ts';
+import { recordsIn, spentIn } from '../../../lambda/usage/account.ts';
 import type { Ledger, Reserved } from '../../../lambda/usage/ledger.ts';
 import { allUsage, createLedgerTable, openTestLedger, payer, startDynamoDb, used } from './fixture.ts';
 
@@ -189,7 +189,8 @@ describe('settlement', () => {
     let lost = 0;
     flaky.table.update = async (input) => {
       const result = await update(input);
-      if (!input.UpdateExpression?.includes('list_append') || lost++ > 0) return result;
+      const isSettlement = Object.values(input.ExpressionAttributeNames ?? {}).some((name) => name.startsWith('u'));
+      if (!isSettlement || lost++ > 0) return result;
       for (let index = 0; index < 16; index++) await ledger.settle(ledger.unreserved(payer()), used(1));
       throw new LedgerUnavailable(new Error('socket hang up'));
     };
@@ -223,6 +224,137 @@ describe('settlement', () => {
     expect(records.map(({ bills }) => bills[0]?.costNano ?? 0).sort((a, b) => a - b)).toEqual(many);
     expect(spentIn(await item(), 'c:alice')).toBe((300 * 301) / 2);
     for (let index = 0; index < 16; index++) await ledger.settle(ledger.unreserved(payer()), used(1));
-    expect((await item())?.o?.L?.length).toBeLessThan(60);
+    expect(recordsIn(await item()).length).toBeLessThan(60);
   });
 });
+
+describe('a process that is killed while it moves records', () => {
+  class Killed extends Error {}
+
+  /** Dies at a call: before it is made, or once the table has carried it out. */
+  function mortal(dies: { readonly at: number; readonly isCarriedOut: boolean }): { ledger: Ledger; calls: string[] } {
+    const ledger = openTestLedger(table, { now: () => now });
+    const calls: string[] = [];
+    for (const name of ['get', 'put', 'update'] as const) {
+      const original = ledger.table[name].bind(ledger.table) as (input: unknown) => Promise<never>;
+      Object.assign(ledger.table, {
+        [name]: async (input: unknown) => {
+          if (calls.length > dies.at) throw new Killed();
+          const isLast = calls.push(name) > dies.at;
+          if (isLast && !dies.isCarriedOut) throw new Killed();
+          const result = await original(input);
+          if (isLast) throw new Killed();
+          return result;
+        },
+      });
+    }
+    return { ledger, calls };
+  }
+
+  const costs = async (): Promise<number[]> =>
+    (await allUsage(ledger, 'consumer:alice', now - 200_000, now + 1)).map(({ bills }) => bills[0]?.costNano ?? 0);
+
+  const limited = (budgetNano = 1_000_000) => ask(1000, { budgetNano });
+  const serve = async (by: Ledger, cost: number): Promise<void> => {
+    await by.settle(granted(await by.reserve(limited())), used(cost));
+  };
+  const serveUnlimited = async (by: Ledger, cost: number): Promise<void> => {
+    await by.settle(by.unreserved(payer()), used(cost));
+  };
+
+  /** Where the sixth request's process dies, and whether its cost was counted before. */
+  const moments = (calls: readonly string[], countedBy: number) =>
+    calls.flatMap((call, at) =>
+      [false, true].map((isCarriedOut) => ({
+        ...{ call, at, isCarriedOut, calls: calls.slice(0, at + 1) },
+        isCounted: at > countedBy || (at === countedBy && isCarriedOut),
+      })),
+    );
+
+  test.each(moments(['update', 'get', 'put', 'update'], 3))(
+    'loses nothing and counts nothing twice: $call, number $at, carried out: $isCarriedOut',
+    async ({ at, isCarriedOut, calls: expected, isCounted }) => {
+      for (const cost of [1, 2, 3, 4, 5]) await serve(ledger, cost);
+      const { ledger: dying, calls } = mortal({ at, isCarriedOut });
+      await expect(serve(dying, 100)).rejects.toThrow(Killed);
+      expect(calls).toEqual(expected);
+      const before = isCounted ? [1, 2, 3, 4, 5, 100] : [1, 2, 3, 4, 5];
+      expect((await costs()).sort((a, b) => a - b)).toEqual(before);
+      // Others move what it left, and take its reservation back when it is over.
+      for (let cost = 1001; cost <= 1012; cost++) await serve(ledger, cost);
+      now += 95_000;
+      const counted = [...before, ...Array.from({ length: 12 }, (_, index) => 1001 + index)];
+      const sum = counted.reduce((all, each) => all + each, 0);
+      granted(await ledger.reserve(limited(sum + 1000)));
+      expect((await costs()).sort((a, b) => a - b)).toEqual(counted);
+      expect(spentIn(await item(), 'c:alice')).toBe(sum);
+      expect((await item())?.['c:alice/k']?.N).toBe(String(sum + 1000));
+      expect(recordsIn(await item()).length).toBeLessThan(12);
+    },
+  );
+
+  test.each(moments(['update', 'put', 'update'], 0))(
+    'nor where nothing is reserved: $call, number $at, carried out: $isCarriedOut',
+    async ({ at, isCarriedOut, calls: expected, isCounted }) => {
+      for (const cost of [1, 2, 3, 4, 5]) await serveUnlimited(ledger, cost);
+      const { ledger: dying, calls } = mortal({ at, isCarriedOut });
+      await expect(serveUnlimited(dying, 100)).rejects.toThrow(Killed);
+      expect(calls).toEqual(expected);
+      for (let cost = 1001; cost <= 1012; cost++) await serveUnlimited(ledger, cost);
+      const before = isCounted ? [1, 2, 3, 4, 5, 100] : [1, 2, 3, 4, 5];
+      const counted = [...before, ...Array.from({ length: 12 }, (_, index) => 1001 + index)];
+      expect((await costs()).sort((a, b) => a - b)).toEqual(counted);
+      expect(spentIn(await item(), 'c:alice')).toBe(counted.reduce((all, each) => all + each, 0));
+      expect(recordsIn(await item()).length).toBeLessThan(12);
+    },
+  );
+
+  test('in random interleavings of three processes, money and records agree', async () => {
+    const random = randomOf(7);
+    for (let round = 0; round < 6; round++) {
+      const processes = Array.from({ length: 3 }, () =>
+        mortal({ at: 5 + Math.floor(random() * 60), isCarriedOut: random() < 0.5 }),
+      );
+      const deaths = await Promise.allSettled(
+        processes.map(async ({ ledger: dying }) => {
+          for (;;) await (random() < 0.7 ? serve : serveUnlimited)(dying, 1 + Math.floor(random() * 50));
+        }),
+      );
+      for (const death of deaths) expect(death).toMatchObject({ reason: expect.any(Killed) });
+    }
+    now += 95_000;
+    for (let index = 0; index < 12; index++) await serve(ledger, 1);
+    const sum = (await costs()).reduce((all, each) => all + each, 0);
+    expect(spentIn(await item(), 'c:alice')).toBe(sum);
+    granted(await ledger.reserve(limited(sum + 1000)));
+    expect((await item())?.['c:alice/k']?.N).toBe(String(sum + 1000));
+  });
+});
+
+test('a request with limits is two writes, and of six one makes a third', async () => {
+  const writes: string[] = [];
+  for (const name of ['put', 'update'] as const) {
+    const original = ledger.table[name].bind(ledger.table) as (input: unknown) => Promise<never>;
+    Object.assign(ledger.table, {
+      [name]: async (input: unknown) => {
+        writes.push(name);
+        return original(input);
+      },
+    });
+  }
+  for (let index = 0; index < 24; index++) {
+    await ledger.settle(granted(await ledger.reserve(ask(1000))), used(1));
+  }
+  expect(writes.filter((name) => name === 'update')).toHaveLength(48);
+  expect(writes.filter((name) => name === 'put')).toHaveLength(4);
+  expect(recordsIn(await item()).length).toBeLessThanOrEqual(6);
+});
+
+/** Numerical Recipes' linear congruential generator. */
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
