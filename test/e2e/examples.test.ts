@@ -134,6 +134,6 @@ test('jobs: a job that is handed in wakes the fleet, which does it', async () =>
   const run = await start('jobs');
   const { id } = (await (await ask(run, '/jobs', hello('summaries'))).json()) as { id: string };
   await vi.waitFor(async () => {
-    expect(await (await ask(run, `/jobs/${id}`)).json()).toMatchObject({ status: 'completed' });
+    expect(await (await ask(run, `/jobs/${id}`)).json()).toMatchObject({ status: 'succeeded' });
   }, patience);
 }, 180_000);
