@@ -4,12 +4,14 @@ import type { Clock } from './clock.ts';
 import type { Gap } from './cloudformation/gaps.ts';
 import type { Stack } from './cloudformation/stack.ts';
 import type { MetricStore } from './cloudwatch/metric-store.ts';
+import type { EngineContainer } from './ecs/definition.ts';
 import { ecsOf, type SecretValue } from './ecs/from-stack.ts';
 import { Service } from './ecs/service.ts';
 import type { TaskHost } from './ecs/task.ts';
 import { loadBalancersOf, targetGroupsOf } from './elbv2/from-stack.ts';
 import { LoadBalancer } from './elbv2/load-balancer.ts';
 import { TargetGroup } from './elbv2/target-group.ts';
+import { dialectOf } from './engine/dialects.ts';
 import { DEFAULT_PACE, type Situation } from './engine/situation.ts';
 
 export interface FleetOptions {
@@ -40,6 +42,10 @@ export interface Fleet {
   readonly scaling: ScalableTarget | undefined;
   /** Of the load balancer. */
   readonly url: string | undefined;
+  /** What the engine asks for; `undefined`: nothing. */
+  readonly apiKey: string | undefined;
+  /** What requests call the engine's model. */
+  readonly modelName: string | undefined;
 }
 
 /** What Container Insights would say of a service: on AWS a task that starts runs already, and has its instance. */
@@ -50,6 +56,16 @@ function putContainerInsights(service: Service, store: MetricStore): void {
     { namespace: 'ECS/ContainerInsights', name, dimensions: { ClusterName, ServiceName } },
     service.tasks.length,
   );
+}
+
+/** A command line that the engine refuses is told by the task that ends of it. */
+function clientFactsOf({ kind, command, environment }: EngineContainer): Pick<Fleet, 'apiKey' | 'modelName'> {
+  try {
+    const { apiKey, settings } = dialectOf(kind, command, environment);
+    return { apiKey, modelName: settings.servedNames[0] };
+  } catch {
+    return { apiKey: undefined, modelName: undefined };
+  }
 }
 
 /** All fleets of an assembly: load balancers, services and what scales them. */
@@ -114,6 +130,7 @@ export class Fleets {
           service,
           scaling: target && new ScalableTarget(target, service, store),
           url: this.#urlOf(definition.targets.map(({ groupArn }) => groupArn)),
+          ...clientFactsOf(definition.task.engine),
         };
       });
     this.#stopEvaluating = clock.every(MINUTE_MS, () => {

@@ -134,6 +134,8 @@ function taken(port: number, cause: unknown): Error {
 
 /** The first model that the API lists, asked for as a client would: it shows that the whole path works. */
 async function firstModel(run: LocalRun): Promise<string | undefined> {
+  // A fleet without an API starts only now.
+  if (run.dashboardUrl === undefined) return run.fleets[0]?.modelName;
   const response = await fetch(`${run.url}/models`, { headers: { authorization: `Bearer ${run.apiKey}` } });
   if (!response.ok) return undefined;
   const list = (await response.json()) as { data?: ReadonlyArray<{ id?: string }> };

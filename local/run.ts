@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { RestApiDefinition } from './apigateway/definition.ts';
 import { restApiOf } from './apigateway/from-stack.ts';
 import { RestApi } from './apigateway/rest-api.ts';
 import { startBedrockRuntime } from './bedrock/index.ts';
@@ -11,6 +12,7 @@ import { putEmbeddedMetrics } from './cloudwatch/emf.ts';
 import { MetricStore } from './cloudwatch/metric-store.ts';
 import { startCloudWatch } from './cloudwatch/server.ts';
 import { startDynamoDb } from './dynamodb/index.ts';
+import { importedLedgersOf } from './dynamodb/tables.ts';
 import { realAwsVariables, serviceVariables } from './environment.ts';
 import { type Fleet, type FleetOptions, Fleets } from './fleets.ts';
 import { keyNames } from './key-names.ts';
@@ -60,12 +62,14 @@ export interface LocalOptions {
 }
 
 export interface LocalRun {
-  /** Base URL for an OpenAI SDK: `http://127.0.0.1:4000/v1`. */
+  /** Base URL for an OpenAI SDK: `http://127.0.0.1:4000/v1`; without an API it is the first fleet's. */
   readonly url: string;
   /** Value of the first API key. */
   readonly apiKey: string;
-  /** Values of all API keys by consumer. */
+  /** Values of all API keys by consumer; without an API those that the fleets' engines ask for, by fleet. */
   readonly keys: Readonly<Record<string, string>>;
+  /** Where the dashboard is drawn; there is none without an API. */
+  readonly dashboardUrl?: string;
   /** What the assembly has and nothing here stands in for. */
   readonly gaps: readonly Gap[];
   /** Secrets that functions refer to and that have no value here. */
@@ -90,12 +94,12 @@ export interface LocalRun {
 
 const STATE_FOLDER = fileURLToPath(new URL('../.local', import.meta.url));
 
-/** Runs an assembly's API on this machine. */
+/** Runs an assembly's API on this machine, or its fleets where it has no API. */
 export async function startLocal(options: LocalOptions): Promise<LocalRun> {
   const stateFolder = options.stateFolder ?? STATE_FOLDER;
   const seed = readSeed(stateFolder);
   const { stacks, secrets } = evaluate(options, stateFolder, seed);
-  const stack = onlyApiStack(stacks);
+  const stack = apiStackOf(stacks);
   const started: Array<() => Promise<void>> = [];
   const close = async (): Promise<void> => {
     for (const end of started.splice(0).reverse()) await end();
@@ -144,39 +148,29 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       const sources = new EventSources(stacks, messaging.sqs, functions, (line) => log('sqs', line));
       started.push(() => sources.close());
     }
-    const definition = restApiOf(stack, (keyId) => apiKeyValue(seed, keyId));
-    for (const method of definition.resources.flatMap((resource) => [...resource.methods.values()])) {
-      // What can't be run is found now, not at the first request.
-      if (method.integration.type === 'AWS_PROXY') functions.prepare(method.integration.functionArn);
-      if (method.authorizer !== undefined) functions.prepare(method.authorizer.functionArn);
-    }
     const observability = new Observability(stacks, {
       ...{ clock, store, log },
       invoke: (arn, event) => functions.invoke(arn, event),
     });
     started.push(async () => observability.close());
     for (const arn of observability.scheduled) functions.prepare(arn);
-    const api = new RestApi({
-      page: observability.handle,
-      api: definition,
-      invoke: (arn, event) => functions.invoke(arn, event),
-      ...(options.accessLog === undefined ? {} : { accessLog: options.accessLog }),
-      ...(options.failure === undefined ? {} : { failure: options.failure }),
-    });
-    const port = await api.listen(options.port ?? 0);
-    started.push(() => api.close());
+    let front: Front;
+    if (stack === undefined) {
+      front = fleetsAlone(fleets.all);
+    } else {
+      const definition = restApiOf(stack, (keyId) => apiKeyValue(seed, keyId));
+      const api = restApi(definition, functions, observability, options);
+      started.push(() => api.close());
+      front = apiFront(await api.listen(options.port ?? 0), definition, keyNames(stacks, definition.apiKeys));
+    }
     const ledgerTable = stacks
       .flatMap((each) => each.ofType('AWS::Lambda::Function'))
       .map((fn) => variablesOf(fn).LLM_LEDGER_TABLE)
       .find((name) => name !== undefined);
     const jobs = messaging === undefined ? undefined : jobsEnvironment(stacks, messaging, serviceVariables(urls, {}));
-    const names = keyNames(stacks, definition.apiKeys);
-    const keys = Object.fromEntries(definition.apiKeys.map((key) => [names.get(key.id) ?? key.id, key.value]));
     return {
-      url: `http://127.0.0.1:${port}/v1`,
-      apiKey: definition.apiKeys.find((key) => key.enabled)?.value ?? '',
-      keys,
-      gaps: [...gapsOf(stacks), ...fleets.gaps],
+      ...front,
+      gaps: [...gapsOf(stacks), ...importedLedgersOf(stacks).map(importedLedger), ...fleets.gaps],
       ...(dynamoDb === undefined ? {} : { dynamoDbUrl: dynamoDb.url }),
       ...(ledgerTable === undefined ? {} : { ledgerTable }),
       ...(jobs === undefined ? {} : { jobs }),
@@ -195,6 +189,49 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
   }
 }
 
+type Front = Pick<LocalRun, 'url' | 'apiKey' | 'keys' | 'dashboardUrl'>;
+
+function restApi(
+  definition: RestApiDefinition,
+  functions: Functions,
+  observability: Observability,
+  { accessLog, failure }: LocalOptions,
+): RestApi {
+  for (const method of definition.resources.flatMap((resource) => [...resource.methods.values()])) {
+    // What can't be run is found now, not at the first request.
+    if (method.integration.type === 'AWS_PROXY') functions.prepare(method.integration.functionArn);
+    if (method.authorizer !== undefined) functions.prepare(method.authorizer.functionArn);
+  }
+  return new RestApi({
+    page: observability.handle,
+    api: definition,
+    invoke: (arn, event) => functions.invoke(arn, event),
+    ...(accessLog === undefined ? {} : { accessLog }),
+    ...(failure === undefined ? {} : { failure }),
+  });
+}
+
+function apiFront(port: number, { apiKeys }: RestApiDefinition, names: ReadonlyMap<string, string>): Front {
+  const address = `http://127.0.0.1:${port}`;
+  return {
+    url: `${address}/v1`,
+    apiKey: apiKeys.find((key) => key.enabled)?.value ?? '',
+    keys: Object.fromEntries(apiKeys.map((key) => [names.get(key.id) ?? key.id, key.value])),
+    dashboardUrl: `${address}/dashboard`,
+  };
+}
+
+/** Fleets that somebody's own application calls, by their load balancers. */
+function fleetsAlone(fleets: readonly Fleet[]): Front {
+  const [first] = fleets.filter(({ url }) => url !== undefined);
+  if (first === undefined) throw new Error('no stack of the assembly has a REST API or a fleet');
+  return {
+    url: `${first.url}/v1`,
+    apiKey: first.apiKey ?? '',
+    keys: Object.fromEntries(fleets.flatMap(({ name, apiKey }) => (apiKey === undefined ? [] : [[name, apiKey]]))),
+  };
+}
+
 /** What the function has that delivers notifications: it knows all of the queue's parts. */
 function jobsEnvironment(
   stacks: readonly Stack[],
@@ -208,6 +245,10 @@ function jobsEnvironment(
   if (variables === undefined) return undefined;
   const own = Object.entries(variables).map(([name, value]) => [name, messaging.localized(value)]);
   return { AWS_REGION: stacks[0]?.region ?? 'us-east-1', ...services, ...Object.fromEntries(own) };
+}
+
+function importedLedger(name: string): Gap {
+  return { what: `the table ${name}`, count: 1, meaning: 'an empty one stands in for what another stack holds' };
 }
 
 /** `<arn>:<json key>:<version stage>:<version id>`, as task definitions have it, in the words of a dynamic reference. */
@@ -235,10 +276,9 @@ function evaluate(
   return { stacks, secrets };
 }
 
-function onlyApiStack(stacks: readonly Stack[]): Stack {
+function apiStackOf(stacks: readonly Stack[]): Stack | undefined {
   const [first, ...others] = stacks.filter((stack) => stack.ofType('AWS::ApiGateway::RestApi').length > 0);
-  if (first === undefined) throw new Error('no stack of the assembly has a REST API');
-  if (others.length > 0) {
+  if (first !== undefined && others.length > 0) {
     const names = [first, ...others].map((stack) => stack.name).join(', ');
     throw new Error(`the local run takes an assembly with one REST API, this one has several (${names})`);
   }

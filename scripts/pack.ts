@@ -3,6 +3,8 @@
  * built isn't in git, and no lifecycle script runs here.
  */
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { ROOT } from './build/steps.ts';
 import { run } from './run.ts';
 
@@ -45,6 +47,17 @@ const needless = [...paths].filter((path) => /^(lambda|local|test|bin|scripts)\/
 if (needless.some((path) => !path.startsWith('node_modules/'))) {
   console.error(`${packed.filename} holds what nobody needs: ${needless.slice(0, 5).join(', ')}`);
   process.exit(1);
+}
+/** Of this package and of what it carries along: whoever installs it runs no code by that. */
+const INSTALL_SCRIPTS = ['preinstall', 'install', 'postinstall'];
+const manifests = [...paths].filter((path) => /^(node_modules\/(@[^/]+\/)?[^/]+\/)?package\.json$/.test(path));
+for (const path of manifests) {
+  const { scripts = {} } = JSON.parse(readFileSync(join(ROOT, path), 'utf8')) as { scripts?: Record<string, string> };
+  const found = INSTALL_SCRIPTS.filter((name) => name in scripts);
+  if (found.length > 0) {
+    console.error(`${packed.filename}: ${path} has ${found.join(', ')}: nothing runs at its installation`);
+    process.exit(1);
+  }
 }
 if (packed.size > MAX_PACKED_KIB * 1024) {
   console.error(

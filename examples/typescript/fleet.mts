@@ -1,6 +1,6 @@
 /**
- * A fleet alone, in a VPC that is there already and a cluster of your own: vLLM behind an internal load balancer, which whoever is let in calls
- * with OpenAI's API. No gateway.
+ * A fleet alone, in a VPC that is there already and a cluster of your own: vLLM behind an internal load balancer, which
+ * whoever is let in and may read the engine's key calls with OpenAI's API. No gateway.
  */
 import { App, CfnOutput, Stack } from 'aws-cdk-lib';
 import { InstanceType, Port, SecurityGroup, Vpc } from 'aws-cdk-lib/aws-ec2';
@@ -31,3 +31,4 @@ const caller = SecurityGroup.fromSecurityGroupId(stack, 'Caller', 'sg-0123456789
 fleet.connections.allowFrom(caller, Port.tcp(80), 'The application');
 
 new CfnOutput(stack, 'Url', { value: `http://${fleet.loadBalancer.loadBalancerDnsName}/v1` });
+if (fleet.apiKey !== undefined) new CfnOutput(stack, 'KeySecretArn', { value: fleet.apiKey.secretArn });

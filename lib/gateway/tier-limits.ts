@@ -15,7 +15,7 @@ export class BudgetAction {
   }
 
   /** It is answered; thresholds are told of nevertheless. */
-  public static notify(): BudgetAction {
+  public static notifyOnly(): BudgetAction {
     return new BudgetAction('notify');
   }
 

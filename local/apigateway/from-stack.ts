@@ -34,6 +34,8 @@ export function restApiOf(stack: Stack, keyValues: KeyValues): RestApiDefinition
   }
   const mine = (resource: Resource): boolean => resource.property('RestApiId') === api.ref;
   const stage = only(stack.ofType('AWS::ApiGateway::Stage').filter(mine), `${api.logicalId}: stages`);
+  const usagePlans = stack.ofType('AWS::ApiGateway::UsagePlan').flatMap((plan) => usagePlanOf(stack, plan, api, stage));
+  const apiKeys = stack.ofType('AWS::ApiGateway::ApiKey').map((key) => apiKeyOf(key, keyValues));
   return {
     id: api.ref,
     account: stack.account,
@@ -52,8 +54,8 @@ export function restApiOf(stack: Stack, keyValues: KeyValues): RestApiDefinition
         schema: model.required('Schema'),
       })),
     gatewayResponses: stack.ofType('AWS::ApiGateway::GatewayResponse').filter(mine).map(gatewayResponseOf),
-    usagePlans: stack.ofType('AWS::ApiGateway::UsagePlan').flatMap((plan) => usagePlanOf(stack, plan, api, stage)),
-    apiKeys: stack.ofType('AWS::ApiGateway::ApiKey').map((key) => apiKeyOf(key, keyValues)),
+    usagePlans,
+    apiKeys: [...apiKeys, ...importedKeysOf(usagePlans, apiKeys, keyValues)],
   };
 }
 
@@ -248,6 +250,17 @@ function apiKeyOf(key: Resource, keyValues: KeyValues): ApiKeyDefinition {
     // CloudFormation's default is false; the CDK always sets it.
     enabled: truthy(key.property('Enabled')),
   };
+}
+
+/** Keys that a plan takes up by their ids, and whose values nobody knows here: each gets one. */
+function importedKeysOf(
+  plans: readonly UsagePlanDefinition[],
+  known: readonly ApiKeyDefinition[],
+  keyValues: KeyValues,
+): ApiKeyDefinition[] {
+  const ids = new Set(plans.flatMap(({ keyIds }) => keyIds));
+  for (const { id } of known) ids.delete(id);
+  return [...ids].map((id) => ({ id, name: id, value: keyValues(id), enabled: true }));
 }
 
 /** Without a rate there is no limit on it; API Gateway's account-wide ones are not stood in for. */

@@ -3,7 +3,7 @@ import type { LocalRun } from '../run.ts';
 import { secretVariable } from '../secrets/given-values.ts';
 
 export interface BannerFacts {
-  readonly run: Pick<LocalRun, 'url' | 'apiKey' | 'keys' | 'gaps' | 'missingSecrets' | 'fleets'>;
+  readonly run: Pick<LocalRun, 'url' | 'apiKey' | 'keys' | 'dashboardUrl' | 'gaps' | 'missingSecrets' | 'fleets'>;
   /** Seconds that pass for fleets in a real one. */
   readonly speed: number;
   /** What answers for Bedrock. */
@@ -28,9 +28,11 @@ function fleetLines(fleets: readonly Fleet[], model: string, speed: number): str
 
 /** What is printed when the API is ready. */
 export function banner({ run, model, modelName, endpointFile, realAws, speed }: BannerFacts): string {
-  const { url, apiKey } = run;
+  const { url, apiKey, dashboardUrl } = run;
   const sections = [
-    `Ready: ${url}\nDashboard: ${new URL('/dashboard', url).href}`,
+    dashboardUrl === undefined
+      ? `Ready: ${url}, the load balancer of the fleet: this assembly has no API before it`
+      : `Ready: ${url}\nDashboard: ${dashboardUrl}`,
     Object.entries(run.keys)
       .map(([name, value]) => `API key of ${name}: ${value}`)
       .join('\n'),

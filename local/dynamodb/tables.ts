@@ -1,14 +1,44 @@
 import type { Resource, Stack } from '../cloudformation/stack.ts';
 import { isArray, isObject, type Json } from '../cloudformation/template.ts';
+import { variablesOf } from '../lambda/from-stack.ts';
 
 /** Input of CreateTable. */
 export type TableDefinition = Readonly<Record<string, Json>> & { readonly TableName: string };
 
 export const TABLE_TYPES = ['AWS::DynamoDB::Table', 'AWS::DynamoDB::GlobalTable'] as const;
 
-/** The templates' tables, as CreateTable takes them. */
+/** The templates' tables, as CreateTable takes them, and an empty one in place of a ledger that they take up. */
 export function tablesOf(stacks: readonly Stack[]): TableDefinition[] {
-  return stacks.flatMap((stack) => TABLE_TYPES.flatMap((type) => stack.ofType(type))).map(tableOf);
+  const own = stacks.flatMap((stack) => TABLE_TYPES.flatMap((type) => stack.ofType(type))).map(tableOf);
+  return [...own, ...importedLedgersOf(stacks).map(ledgerOf)];
+}
+
+/** Names of usage ledgers that functions refer to and no template makes. */
+export function importedLedgersOf(stacks: readonly Stack[]): string[] {
+  const own = new Set(
+    stacks.flatMap((stack) => TABLE_TYPES.flatMap((type) => stack.ofType(type))).map(({ ref }) => ref),
+  );
+  const names = stacks
+    .flatMap((stack) => stack.ofType('AWS::Lambda::Function'))
+    .flatMap((fn) => variablesOf(fn).LLM_LEDGER_TABLE ?? []);
+  return [...new Set(names)].filter((name) => !own.has(name));
+}
+
+/** As `UsageLedger` of lib/usage makes it; a test holds them against each other. */
+function ledgerOf(name: string): TableDefinition {
+  const key = (hash: string, range: string): Json[] => [
+    { AttributeName: hash, KeyType: 'HASH' },
+    { AttributeName: range, KeyType: 'RANGE' },
+  ];
+  return {
+    TableName: name,
+    AttributeDefinitions: ['pk', 'sk', 'm'].map((attribute) => ({ AttributeName: attribute, AttributeType: 'S' })),
+    KeySchema: key('pk', 'sk'),
+    BillingMode: 'PAY_PER_REQUEST',
+    GlobalSecondaryIndexes: [
+      { IndexName: 'by-month', KeySchema: key('m', 'pk'), Projection: { ProjectionType: 'KEYS_ONLY' } },
+    ],
+  };
 }
 
 function tableOf(resource: Resource): TableDefinition {

@@ -44,7 +44,12 @@ async function parsePython(documents: readonly string[]): Promise<void> {
   for (const document of documents) {
     for (const { line, code } of snippetsOf(readFileSync(join(ROOT, document), 'utf8'), 'python|py')) {
       const parse = 'import ast, sys; ast.parse(sys.argv[1], sys.argv[2])';
-      await run('python3', ['-c', parse, '\n'.repeat(line - 1) + code, document]);
+      await run('python3', ['-c', parse, '\n'.repeat(line - 1) + code, document]).catch((error: unknown) => {
+        if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+        throw new Error('there is no python3 on the path, which reads the Python in README and docs: install it', {
+          cause: error,
+        });
+      });
     }
   }
 }

@@ -35,6 +35,15 @@ function untyped(value: unknown, path: string): string[] {
     .flatMap(([key, item]) => untyped(item, `${path}.${key}`));
 }
 
+/**
+ * Methods that every object has in Java or .NET: a static one of that name doesn't compile there, as `notify` doesn't.
+ * https://docs.oracle.com/javase/8/docs/api/java/lang/Object.html
+ */
+const METHODS_OF_EVERY_OBJECT = new Set([
+  ...['clone', 'finalize', 'getClass', 'hashCode', 'notify', 'notifyAll', 'wait'],
+  ...['equals', 'toString', 'getHashCode', 'getType', 'memberwiseClone', 'referenceEquals'],
+]);
+
 const members = (type: Type): readonly Member[] => [
   ...(type.properties ?? []),
   ...(type.methods ?? []),
@@ -50,6 +59,15 @@ describe('the public API', () => {
   test('has a type everywhere, in every language', () => {
     expect(all.flatMap((type) => untyped(members(type), type.fqn))).toEqual([]);
     expect(all.flatMap((type) => untyped(type.initializer, `${type.fqn}.constructor`))).toEqual([]);
+  });
+
+  test('has no member that Java and .NET have on every object already', () => {
+    const taken = all.flatMap((type) =>
+      (type.methods ?? [])
+        .filter(({ name, overrides }) => METHODS_OF_EVERY_OBJECT.has(name) && overrides === undefined)
+        .map(({ name }) => `${type.fqn}.${name}`),
+    );
+    expect(taken).toEqual([]);
   });
 
   test('documents every type and member', () => {

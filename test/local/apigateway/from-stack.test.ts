@@ -148,3 +148,26 @@ describe('what would behave differently is refused, by name', () => {
     expect(() => api({}, { Plan: plan })).toThrow("Plan: the quota's period is YEAR");
   });
 });
+
+test('a key that a plan takes up by its id gets a value, too', () => {
+  const { apiKeys } = api(
+    {},
+    {
+      Plan: {
+        Type: 'AWS::ApiGateway::UsagePlan',
+        Properties: { ApiStages: [{ ApiId: { Ref: 'Api' }, Stage: { Ref: 'Stage' } }] },
+      },
+      Own: { Type: 'AWS::ApiGateway::ApiKey', Properties: { Name: 'own', Enabled: true } },
+      OwnInPlan: {
+        Type: 'AWS::ApiGateway::UsagePlanKey',
+        Properties: { UsagePlanId: { Ref: 'Plan' }, KeyId: { Ref: 'Own' } },
+      },
+      Imported: {
+        Type: 'AWS::ApiGateway::UsagePlanKey',
+        Properties: { UsagePlanId: { Ref: 'Plan' }, KeyId: 'a1b2c3d4e5' },
+      },
+    },
+  );
+  expect(apiKeys.map(({ name }) => name)).toEqual(['own', 'a1b2c3d4e5']);
+  expect(apiKeys[1]).toEqual({ id: 'a1b2c3d4e5', name: 'a1b2c3d4e5', value: 'value-of-a1b2c3d4e5', enabled: true });
+});

@@ -28,6 +28,15 @@ test('says where the API is, and whose keys there are', () => {
   expect(text).not.toContain('Fleets');
 });
 
+test('tells a fleet without an API from an API, which alone has a dashboard', () => {
+  expect(bannerOf({ dashboardUrl: 'http://127.0.0.1:1/dashboard' })).toContain(
+    'Dashboard: http://127.0.0.1:1/dashboard',
+  );
+  const text = bannerOf({});
+  expect(text).not.toContain('Dashboard');
+  expect(text).toContain('the load balancer of the fleet');
+});
+
 test('says of a fleet its engine, its size, what it does now, and where its load balancer is', () => {
   const { fleets, fleet } = fixed;
   expect(bannerOf({ fleets: fleets.all })).toContain(

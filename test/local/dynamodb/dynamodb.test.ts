@@ -7,11 +7,14 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import { App, Stack } from 'aws-cdk-lib';
 import { AttributeType, Table, TableV2 } from 'aws-cdk-lib/aws-dynamodb';
+import { CfnFunction } from 'aws-cdk-lib/aws-lambda';
 import { afterAll, expect, test } from 'vitest';
+import { UsageLedger } from '../../../lib';
 import { readAssembly } from '../../../local/cloudformation/assembly.ts';
 import { gapsOf } from '../../../local/cloudformation/gaps.ts';
 import { evaluateStacks } from '../../../local/cloudformation/stack.ts';
 import { startDynamoDb } from '../../../local/dynamodb/index.ts';
+import { type TableDefinition, tablesOf } from '../../../local/dynamodb/tables.ts';
 
 const stack = new Stack(new App(), 'Tables');
 const string = (name: string) => ({ name, type: AttributeType.STRING });
@@ -73,6 +76,31 @@ test('says what a table does not do here', () => {
   expect(gapsOf(stacks)).toEqual([
     expect.objectContaining({ what: 'AWS::DynamoDB::GlobalTable TimeToLiveSpecification', count: 1 }),
   ]);
+});
+
+/** The order of attributes' definitions says nothing. */
+const byName = ({ AttributeDefinitions, ...table }: TableDefinition) => ({
+  ...table,
+  attributes: [AttributeDefinitions]
+    .flat()
+    .map((definition) => JSON.stringify(definition))
+    .sort(),
+});
+
+test("a ledger that another stack holds gets a table with the keys of this package's own", () => {
+  const importing = new Stack(new App(), 'Importing');
+  new CfnFunction(importing, 'Handler', {
+    ...{ code: { zipFile: '-' }, runtime: 'nodejs24.x', handler: 'index.handler' },
+    role: 'arn:aws:iam::111122223333:role/r',
+    environment: { variables: { LLM_LEDGER_TABLE: 'llm-usage' } },
+  });
+  const owning = new Stack(new App(), 'Owning');
+  new UsageLedger(owning, 'Ledger', { tableName: 'llm-usage' });
+  const [imported, own] = [importing, owning].map((each) =>
+    tablesOf(evaluateStacks(readAssembly((each.node.root as App).synth().directory).stacks)).map(byName),
+  );
+  expect(imported).toHaveLength(1);
+  expect(imported).toEqual(own);
 });
 
 test('starts nothing where no table is', async () => {
