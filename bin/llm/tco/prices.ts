@@ -87,7 +87,7 @@ function instancePrice({ instance, instanceHourlyUsd, spotFactor }: Profile): Pr
   }
   const usd = instanceHourlyUsd ?? known.hourlyUsd;
   if (usd === undefined) throw new UsageError(`no hourly price is known for ${instance}: pass --instance-hourly-usd`);
-  const spot = spotFactor === 1 ? '' : `, Spot at ${spotFactor} of on-demand (given)`;
+  const spot = spotFactor === 1 ? '' : `, Spot at ${spotFactor} of on-demand (assumed, given)`;
   return {
     what: `${instance}, Linux${spot}`,
     usd: usd * spotFactor,

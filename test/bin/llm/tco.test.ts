@@ -94,6 +94,17 @@ test('every price is told with its source and date', async () => {
   expect(JSON.parse(readFileSync('package.json', 'utf8')).dependencies['@pydantic/genai-prices']).toBe(PRICES_VERSION);
 });
 
+test('Spot is the given share of on-demand, and told as the assumption that it is', async () => {
+  const { prices } = await report('--spot-factor', '0.5', '--instance', 'g6e.xlarge');
+  expect(prices).toContainEqual({
+    what: 'g6e.xlarge, Linux, Spot at 0.5 of on-demand (assumed, given)',
+    usd: 1.861 / 2,
+    per: 'hour',
+    source: 'https://aws.amazon.com/ec2/pricing/on-demand/',
+    date: 'August 2026',
+  });
+});
+
 test('a file may describe the traffic, and flags come before it', async () => {
   const file = join(folder, 'profile.json');
   writeFileSync(file, JSON.stringify({ requestsPerDay: 50, outputTokens: 77 }));
