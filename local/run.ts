@@ -19,6 +19,7 @@ import { EventSources } from './lambda/event-sources.ts';
 import { type ComputeOverride, variablesOf } from './lambda/from-stack.ts';
 import { Functions } from './lambda/functions.ts';
 import { type Messaging, startMessaging } from './messaging/index.ts';
+import { publishQueueMetrics } from './messaging/queue-metrics.ts';
 import type { TextModel } from './model/index.ts';
 import { Observability } from './observability.ts';
 import { readGivenValues } from './secrets/given-values.ts';
@@ -143,6 +144,8 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
     if (messaging !== undefined) {
       const sources = new EventSources(stacks, messaging.sqs, functions, (line) => log('sqs', line));
       started.push(() => sources.close());
+      const endMetrics = publishQueueMetrics(stacks, { sqs: messaging.sqs, store, clock });
+      started.push(async () => endMetrics());
     }
     const definition = restApiOf(stack, (keyId) => apiKeyValue(seed, keyId));
     for (const method of definition.resources.flatMap((resource) => [...resource.methods.values()])) {

@@ -115,12 +115,11 @@ function byKind(gateway: Gateway, meter: CostMeter | undefined): IMetric[] {
   ];
 }
 
-/** Only a ledger knows of answers that a cache saved, and of budgets of consumers. */
 function saved(gateway: Gateway): IMetric[] {
-  if (gateway.usageLedger === undefined) return [];
-  return gateway.models.map((model) => model.metricSavedUsd({ period: HOUR, label: model.modelName }));
+  return gateway._cachedModels().map((model) => model.metricSavedUsd({ period: HOUR, label: model.modelName }));
 }
 
+/** Only a ledger knows of consumers' budgets. */
 function thresholds(gateway: Gateway): IMetric[] {
   if (gateway.usageLedger === undefined) return [];
   return gateway.tiers.map((tier) => tier.metricBudgetThresholds({ period: HOUR, label: tier.tierName }));
