@@ -101,6 +101,9 @@ describe('the dashboard', () => {
       expect.arrayContaining(['USD per million tokens, idle included', 'Managed and fleets, USD an hour']),
     );
     expect(titles(ofStack({}))).not.toContain('## Fleet main');
+    const { widgets } = bodyOf(ofStack({ preset: ServingPreset.HYBRID, monthlyBudgetUsd: 9 }));
+    const today = widgets.find(({ properties }) => properties.title === 'Today (UTC), USD');
+    expect(JSON.stringify(today)).toMatch(/"FleetCostUsd",.*"period":86400/);
   });
 
   test('shows a cache where there is one, and of the models that it answers for', () => {
@@ -137,6 +140,7 @@ describe('the dashboard', () => {
       expect.arrayContaining([
         '## Jobs',
         'Jobs that wait and could run',
+        'How long the oldest of them has waited',
         'Jobs that came to their end',
         'Put aside',
         'Alarms',

@@ -24,7 +24,7 @@ export function cacheRows(gateway: Gateway): IWidget[] {
         ]),
       },
       {
-        title: "Requests that the cache wasn't there for in time",
+        title: "Requests for which the cache wasn't there in time",
         leftYAxis: COUNT,
         left: models.map((model) => model.metricCacheErrors({ label: model.modelName })),
       },

@@ -14,9 +14,14 @@ export function jobRows(jobs: JobQueue): IWidget[] {
         title: 'Jobs that wait and could run',
         leftYAxis: COUNT,
         left: [jobs.metricDepth({ label: 'waiting' })],
-        rightYAxis: SECONDS,
-        right: [jobs.metricOldestJobAge({ label: 'the oldest, s' })],
       },
+      {
+        title: 'How long the oldest of them has waited',
+        leftYAxis: SECONDS,
+        left: [jobs.metricOldestJobAge({ label: 'seconds' })],
+      },
+    ),
+    ...graphs(
       {
         title: 'Jobs that came to their end',
         leftYAxis: COUNT,

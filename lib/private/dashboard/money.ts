@@ -19,7 +19,10 @@ export interface Money {
 
 /** What it costs: today, this month, by model, tier, feature and backend. */
 export function moneyRows({ gateway, meter, monthlyBudgetUsd }: Money): IWidget[] {
-  const today = figure('Today (UTC), USD', [gateway.metricCostUsd({ period: DAY, label: 'by tokens' })], 6);
+  const hours = (meter === undefined ? [] : fleetsOf(gateway)).map(({ fleet }) =>
+    fleet.metricCostUsd({ period: DAY, label: `fleet ${fleet.fleetName}, by hours` }),
+  );
+  const today = figure('Today (UTC), USD', [gateway.metricCostUsd({ period: DAY, label: 'by tokens' }), ...hours], 6);
   return [
     heading('Money'),
     new Row(today, ...(meter === undefined ? lastDays(gateway) : month(meter, monthlyBudgetUsd))),
