@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { restApiOf } from './apigateway/from-stack.ts';
 import { RestApi } from './apigateway/rest-api.ts';
+import { stageMetrics } from './apigateway/stage-metrics.ts';
 import { startBedrockRuntime } from './bedrock/index.ts';
 import { Clock } from './clock.ts';
 import { readAssembly } from './cloudformation/assembly.ts';
@@ -161,6 +162,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
     for (const arn of observability.scheduled) functions.prepare(arn);
     const api = new RestApi({
       page: observability.handle,
+      answered: stageMetrics(definition, store),
       api: definition,
       invoke: (arn, event) => functions.invoke(arn, event),
       ...(options.accessLog === undefined ? {} : { accessLog: options.accessLog }),
