@@ -7,6 +7,7 @@ import {
   BedrockServiceTier,
   type IBackend,
   LlmServingStack,
+  type LongContextPrice,
   MaxTokensParameter,
   TokenPrice,
 } from '../lib/index.js';
@@ -28,16 +29,23 @@ import {
 
 const price: Decode<TokenPrice> = (value, path) => {
   if (value === 'free') return TokenPrice.free();
-  const usd = fields({ inputUsd: number, outputUsd: number, cachedInputUsd: number, cacheWriteUsd: number })(
-    value,
-    path,
-  );
-  return TokenPrice.perMillion({
-    ...usd,
-    inputUsd: required(usd.inputUsd, `${path}.inputUsd`),
-    outputUsd: required(usd.outputUsd, `${path}.outputUsd`),
-  });
+  const { longContext, ...usd } = fields({ ...tokenPrices, longContext: list(longContextPrice) })(value, path);
+  const prices = { ...usd, ...requiredPrices(usd, path) };
+  return at(path, () => TokenPrice.perMillion({ ...prices, longContext }));
 };
+
+const tokenPrices = { inputUsd: number, outputUsd: number, cachedInputUsd: number, cacheWriteUsd: number };
+
+const longContextPrice: Decode<LongContextPrice> = (value, path) => {
+  const usd = fields({ ...tokenPrices, aboveInputTokens: number })(value, path);
+  const aboveInputTokens = required(usd.aboveInputTokens, `${path}.aboveInputTokens`);
+  return { ...usd, ...requiredPrices(usd, path), aboveInputTokens };
+};
+
+const requiredPrices = ({ inputUsd, outputUsd }: Fields<typeof tokenPrices>, path: string) => ({
+  inputUsd: required(inputUsd, `${path}.inputUsd`),
+  outputUsd: required(outputUsd, `${path}.outputUsd`),
+});
 
 const common = {
   id: text,

@@ -1,9 +1,13 @@
 import { type App, Duration } from 'aws-cdk-lib';
 import { RetentionDays } from 'aws-cdk-lib/aws-logs';
-import { GatewayCompute, LlmServingStack, QuotaPeriod, ServingPreset } from '../lib/index.js';
+import { GatewayCompute, LlmServingStack, ServingPreset } from '../lib/index.js';
+import { accountBudget, billAnomalies, costAlarms } from './alarms.ts';
 import { backend } from './backends.ts';
-import { at, boolean, ContextError, fields, json, list, number, oneOf, required, text } from './decode.ts';
+import { cache, cachePolicy } from './cache.ts';
+import { at, boolean, ContextError, fields, json, jsonOrFlag, list, number, oneOf, required, text } from './decode.ts';
 import { fleet } from './fleet.ts';
+import { jobs } from './jobs.ts';
+import { team, teamOf, teamsByName, tier } from './limits.ts';
 import { fallback, routing } from './policies.ts';
 
 const model = fields({
@@ -14,20 +18,10 @@ const model = fields({
   backends: list(backend),
   fallback,
   routing,
+  cache: cachePolicy,
 });
 
-const tier = fields({
-  name: text,
-  requestsPerSecond: number,
-  burst: number,
-  requestQuota: number,
-  quotaPeriod: oneOf(Object.values(QuotaPeriod)),
-  allowedModels: list(text),
-  maxOutputTokens: number,
-  priority: number,
-});
-
-const consumer = fields({ name: text, tier: text, apiKeyId: text });
+const consumer = fields({ name: text, tier: text, apiKeyId: text, team: text, monthlyBudgetUsd: number });
 
 /** Every context key of the stack. */
 const settings = {
@@ -37,9 +31,11 @@ const settings = {
   natGateways: number,
   models: json(list(model)),
   tiers: json(list(tier)),
+  teams: json(list(team)),
   consumers: json(list(consumer)),
   features: json(list(text)),
-  jobs: boolean,
+  cache: jsonOrFlag(cache),
+  jobs: jsonOrFlag(jobs),
   stageName: text,
   requestsPerSecond: number,
   burst: number,
@@ -52,6 +48,11 @@ const settings = {
   dashboard: boolean,
   monthlyBudgetUsd: number,
   alarmEmail: text,
+  costAlarms: json(costAlarms),
+  failoverAlarms: boolean,
+  accountBudget: json(accountBudget),
+  billAnomalies: json(billAnomalies),
+  topConsumers: boolean,
   cloudWatchRole: boolean,
   memorySizeMiB: number,
   provisionedConcurrency: number,
@@ -62,19 +63,22 @@ const settings = {
 export function stackFromContext(app: App): LlmServingStack {
   const context = fields(settings)(ownContext(app), '');
   const { models, tiers, consumers } = context;
+  const teams = teamsByName(context.teams ?? []);
   const stack = new LlmServingStack(app, context.stackName ?? 'LlmServing', {
     preset: context.preset,
     fleet: context.fleet,
     natGateways: context.natGateways,
     ...(models && { models: [] }),
-    tiers: tiers?.map(({ name, ...rest }, index) => ({ ...rest, tierName: required(name, `tiers[${index}].name`) })),
-    consumers: consumers?.map(({ name, tier: tierName, apiKeyId }, index) => ({
+    tiers,
+    consumers: consumers?.map(({ name, tier: tierName, team: teamName, ...rest }, index) => ({
+      ...rest,
       consumerName: required(name, `consumers[${index}].name`),
       tierName,
-      apiKeyId,
+      team: teamOf(teamName, teams, `consumers[${index}].team`),
     })),
     features: context.features,
-    jobs: context.jobs === true ? {} : undefined,
+    responseCache: context.cache,
+    jobs: context.jobs,
     stageName: context.stageName,
     requestsPerSecond: context.requestsPerSecond,
     burst: context.burst,
@@ -88,6 +92,11 @@ export function stackFromContext(app: App): LlmServingStack {
     dashboard: context.dashboard,
     monthlyBudgetUsd: context.monthlyBudgetUsd,
     alarmEmails: context.alarmEmail?.split(',').map((email) => email.trim()),
+    costAlarms: context.costAlarms,
+    failoverAlarms: context.failoverAlarms,
+    accountBudget: context.accountBudget,
+    billAnomalies: context.billAnomalies,
+    topConsumers: context.topConsumers,
     cloudWatchRole: context.cloudWatchRole,
     compute: GatewayCompute.lambda({
       memorySizeMiB: context.memorySizeMiB,

@@ -61,6 +61,11 @@ export function json<T>(decode: Decode<T>): Decode<T> {
   };
 }
 
+/** The same for what may be turned on by `true` alone, with no more said. */
+export function jsonOrFlag<T>(decode: Decode<T>): Decode<T> {
+  return (value, path) => (value === 'true' || value === 'false' ? decode(value, path) : json(decode)(value, path));
+}
+
 /** What an object's decoders give; every field may be missing. */
 export type Fields<D extends Record<string, Decode<unknown>>> = { [K in keyof D]?: ReturnType<D[K]> };
 

@@ -18,6 +18,7 @@ const settings = fields({
   spot: boolean,
   maxInstances: number,
   hourlyPriceUsd: number,
+  spotPriceFactor: number,
   minTasks: number,
   maxTasks: number,
   targetRequestsPerTask: number,
@@ -26,11 +27,10 @@ const settings = fields({
 
 /** The fleet of the context: vLLM with weights of Hugging Face on EC2. The constructs can do more. */
 export const fleet: Decode<StackFleetProps> = (value, path) => {
-  const { name, huggingFace, revision, instanceTypes, spot, maxInstances, hourlyPriceUsd, ...rest } = settings(
-    value,
-    path,
-  );
-  for (const [key, given] of Object.entries({ spot, maxInstances, hourlyPriceUsd })) {
+  const { name, huggingFace, revision, instanceTypes, ...others } = settings(value, path);
+  const { spot, spotPriceFactor, maxInstances, hourlyPriceUsd, ...rest } = others;
+  const ofInstances = { spot, spotPriceFactor, maxInstances, hourlyPriceUsd };
+  for (const [key, given] of Object.entries(ofInstances)) {
     if (given !== undefined && instanceTypes === undefined)
       throw new ContextError(`${path}.${key} needs instanceTypes`);
   }
@@ -46,9 +46,7 @@ export const fleet: Decode<StackFleetProps> = (value, path) => {
     ...(instanceTypes && {
       capacity: GpuCapacity.ec2({
         instanceTypes: instanceTypes.map((type) => new InstanceType(type)),
-        spot,
-        maxInstances,
-        hourlyPriceUsd,
+        ...ofInstances,
       }),
     }),
     ...([minTasks, maxTasks, targetRequestsPerTask, idleTimeoutMinutes].some((given) => given !== undefined) && {

@@ -1,8 +1,13 @@
 import { Annotations, CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import type { Alarm } from 'aws-cdk-lib/aws-cloudwatch';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import { InstanceType, InterfaceVpcEndpointAwsService, type IVpc } from 'aws-cdk-lib/aws-ec2';
 import type { ContainerImage } from 'aws-cdk-lib/aws-ecs';
 import { Construct } from 'constructs';
-import { CostAlarms } from './cost/cost-alarms';
+import { type CacheOptions, ResponseCache } from './cache/response-cache';
+import { BillAnomalies, type BillAnomaliesOptions } from './cost/bill-anomalies';
+import { CostAlarms, type CostAlarmsOptions } from './cost/cost-alarms';
+import { MonthlyBudget, type MonthlyBudgetProps } from './cost/monthly-budget';
 import type { FleetScaling } from './fleet/fleet-scaling';
 import { GpuCapacity, type IGpuCapacity } from './fleet/gpu-capacity';
 import { ModelFleet } from './fleet/model-fleet';
@@ -12,10 +17,12 @@ import { ServingVpc } from './fleet/serving-vpc';
 import { Consumer } from './gateway/consumer';
 import { GatewayCompute } from './gateway/gateway-compute';
 import type { GatewayOptions } from './gateway/gateway-props';
+import type { Team } from './gateway/team';
 import { Tier, type TierProps } from './gateway/tier';
 import type { JobQueueOptions } from './jobs/job-queue';
 import { LlmServing } from './llm-serving';
 import { Backend } from './model/backend';
+import { FailoverAlarms } from './model/failover-alarms';
 import { Model, type ModelProps } from './model/model';
 import { SavedQueries } from './observability/saved-queries';
 import { ServingDashboard } from './observability/serving-dashboard';
@@ -96,6 +103,37 @@ export interface StackConsumer {
    * @default - a new key
    */
   readonly apiKeyId?: string;
+
+  /**
+   * With whom it shares a budget.
+   *
+   * @default - nobody
+   */
+  readonly team?: Team;
+
+  /**
+   * What it may spend in a calendar month (UTC), in USD.
+   *
+   * @default - what its tier says
+   */
+  readonly monthlyBudgetUsd?: number;
+}
+
+/** The cache that a stack makes for itself. */
+export interface StackCacheProps extends CacheOptions {
+  /**
+   * How much it may hold, in GB: a ceiling for the bill. 1–5000.
+   *
+   * @default 5
+   */
+  readonly maxStorageGb?: number;
+
+  /**
+   * How many ElastiCache processing units a second it may use: a ceiling for the bill. 1000–15000000.
+   *
+   * @default 10000
+   */
+  readonly maxEcpuPerSecond?: number;
 }
 
 /** Properties of a stack that serves LLM models. */
@@ -123,16 +161,26 @@ export interface LlmServingStackProps extends StackProps, GatewayOptions {
   readonly fleet?: StackFleetProps;
 
   /**
-   * The VPC of the fleet and of the gateway's function.
+   * Makes a cache (ElastiCache Serverless for Valkey, in the stack's VPC), so that identical requests are answered at
+   * once and cost nothing. `{}` for the defaults; about $6 a month when idle, and what the VPC costs where it is new.
+   * One that exists already is `cache`.
    *
-   * @default - a new one; `MANAGED` has none
+   * @default - none: each request is answered anew
+   */
+  readonly responseCache?: StackCacheProps;
+
+  /**
+   * The VPC of the fleet, of `responseCache` and of the gateway's function.
+   *
+   * @default - a new one where there is a fleet or `responseCache`; else none
    */
   readonly vpc?: IVpc;
 
   /**
    * NAT gateways of a new VPC.
    *
-   * @default - 1 when the fleet fetches images or weights from outside AWS or one of `models` has a backend there, else 0
+   * @default - 1 when the fleet fetches images or weights from outside AWS or one of `models` has a backend there, else 0;
+   * without a fleet 1, which is cheaper than VPC endpoints
    */
   readonly natGateways?: number;
 
@@ -173,6 +221,41 @@ export interface LlmServingStackProps extends StackProps, GatewayOptions {
   readonly alarmEmails?: string[];
 
   /**
+   * More about the cost alarms: other limits, and who else is told. What is left out has its default.
+   *
+   * @default - what `monthlyBudgetUsd` and `alarmEmails` imply
+   */
+  readonly costAlarms?: CostAlarmsOptions;
+
+  /**
+   * Alarms for each model that tell of failing backends, $0.50 a month and model. They are sent to whom the cost alarms are.
+   *
+   * @default false
+   */
+  readonly failoverAlarms?: boolean;
+
+  /**
+   * A budget of AWS Budgets for the account's bill. It tells whom the cost alarms tell, unless it names others.
+   *
+   * @default - none
+   */
+  readonly accountBudget?: MonthlyBudgetProps;
+
+  /**
+   * AWS Cost Anomaly Detection for the account's bill. It tells whom the cost alarms tell.
+   *
+   * @default - none
+   */
+  readonly billAnomalies?: BillAnomaliesOptions;
+
+  /**
+   * Count the consumers that cost most with CloudWatch Contributor Insights: about $0.50 a month.
+   *
+   * @default false
+   */
+  readonly topConsumers?: boolean;
+
+  /**
    * Takes jobs as well: requests that are answered later. `{}` for the defaults.
    *
    * @default - live requests only
@@ -191,13 +274,19 @@ export class LlmServingStack extends Stack {
   /** The fleet; undefined in the preset `MANAGED`. */
   public readonly fleet?: ModelFleet;
 
-  /** The cost alarms; undefined without `monthlyBudgetUsd` and `alarmEmails`. */
+  /** The cache that the stack made; undefined without `responseCache`. */
+  public readonly responseCache?: ResponseCache;
+
+  /** The cost alarms; undefined without `monthlyBudgetUsd`, `alarmEmails` and `costAlarms`. */
   public readonly costAlarms?: CostAlarms;
 
   /** The dashboard; undefined if it was not wanted. */
   public readonly dashboard?: ServingDashboard;
 
   private readonly models: Construct;
+  private readonly vpc?: IVpc;
+  /** Where failover alarms of models are; undefined where none are wanted, or not yet. */
+  private failover?: { readonly scope: Construct; readonly alarms: Alarm[] };
 
   constructor(scope: Construct, id: string, props: LlmServingStackProps = {}) {
     super(scope, id, { description: 'LLM models behind an OpenAI-compatible API', ...props });
@@ -205,6 +294,8 @@ export class LlmServingStack extends Stack {
     requirePreset(preset, props);
     const fleet = preset === ServingPreset.MANAGED ? undefined : createStackFleet(this, preset, props);
     this.fleet = fleet;
+    this.responseCache = makeCache(this, fleet, props);
+    this.vpc = fleet?.vpc ?? this.responseCache?.vpc;
     this.models = new Construct(this, 'Models');
     const tiers = makeTiers(this, props.tiers ?? [{ tierName: 'standard' }]);
     const consumers = makeConsumers(this, tiers, props.consumers);
@@ -212,21 +303,21 @@ export class LlmServingStack extends Stack {
     this.serving = new LlmServing(this, 'Serving', {
       ...props,
       compute,
+      cache: props.cache ?? this.responseCache,
       apiName: props.apiName ?? defaultApiName(this),
       models: [],
       tiers,
     });
     for (const model of props.models ?? defaultModels(preset, fleet)) this.addModel(model);
     this.addOutputs(consumers);
-    const { gateway } = this.serving;
-    const { monthlyBudgetUsd, alarmEmails: emails } = props;
-    if (monthlyBudgetUsd !== undefined || emails !== undefined) {
-      const { encryptionKey } = props;
-      this.costAlarms = new CostAlarms(this, 'CostAlarms', { gateway, monthlyBudgetUsd, emails, encryptionKey });
-    }
-    new SavedQueries(this, 'Queries', { gateway });
+    const { gateway, jobs } = this.serving;
+    const alarmOptions = costAlarmsOf(props);
+    if (alarmOptions !== undefined) this.costAlarms = new CostAlarms(this, 'CostAlarms', { ...alarmOptions, gateway });
+    const failoverAlarms = this.watch(props);
+    new SavedQueries(this, 'Queries', { gateway, topConsumers: props.topConsumers });
     if (props.dashboard ?? true) {
-      this.dashboard = new ServingDashboard(this, 'Dashboard', { gateway, costAlarms: this.costAlarms });
+      const { costAlarms } = this;
+      this.dashboard = new ServingDashboard(this, 'Dashboard', { gateway, costAlarms, jobs, alarms: failoverAlarms });
     }
   }
 
@@ -237,11 +328,47 @@ export class LlmServingStack extends Stack {
     const model = new Model(this.models, id, props);
     this.serving.addModel(model);
     this.warnOfIsolation(model);
+    this.watchFailover(model);
     return model;
   }
 
+  /** Besides money. @returns alarms of failover, also of models that are added later */
+  private watch(props: LlmServingStackProps): Alarm[] {
+    const topic = this.costAlarms?.topic;
+    const { accountBudget, billAnomalies } = props;
+    if (topic !== undefined) {
+      for (const alarm of this.serving.jobs?._alarms ?? []) alarm.addAlarmAction(new SnsAction(topic));
+    }
+    if (accountBudget !== undefined) {
+      const tells = accountBudget.topic === undefined && accountBudget.emails === undefined ? { topic } : {};
+      new MonthlyBudget(this, 'AccountBudget', { ...accountBudget, ...tells });
+    }
+    if (billAnomalies !== undefined) {
+      if (topic === undefined) {
+        throw new Error(
+          'billAnomalies tells nobody: pass alarmEmails, monthlyBudgetUsd or costAlarms, which make a topic',
+        );
+      }
+      new BillAnomalies(this, 'BillAnomalies', { ...billAnomalies, topic });
+    }
+    const alarms: Alarm[] = [];
+    if (props.failoverAlarms ?? false) {
+      this.failover = { scope: new Construct(this, 'FailoverAlarms'), alarms };
+      for (const model of this.serving.gateway.models) this.watchFailover(model);
+    }
+    return alarms;
+  }
+
+  private watchFailover(model: Model): void {
+    if (this.failover === undefined) return;
+    const topic = this.costAlarms?.topic;
+    const actions = topic === undefined ? [] : [new SnsAction(topic)];
+    const made = new FailoverAlarms(this.failover.scope, model.node.id, { model, actions });
+    this.failover.alarms.push(made.failoverRate, made.breakerOpened, made.allBackendsFailed, made.credentialErrors);
+  }
+
   private warnOfIsolation({ modelName, backends }: Model): void {
-    if (this.fleet === undefined || !isIsolated(this.fleet.vpc)) return;
+    if (this.vpc === undefined || !isIsolated(this.vpc)) return;
     for (const { backendId, _internet } of backends) {
       if (_internet === undefined) continue;
       Annotations.of(this).addWarningV2(
@@ -294,13 +421,40 @@ function requirePreset(preset: ServingPreset, props: LlmServingStackProps): void
     throw new Error(`preset must be one of ${Object.values(ServingPreset).join(', ')}, got "${preset}"`);
   }
   for (const prop of ['fleet', 'vpc', 'natGateways'] as const) {
-    if (preset === ServingPreset.MANAGED && props[prop] !== undefined) {
-      throw new Error(`${prop} needs preset "hybrid" or "self-hosted": "managed" has no fleet and no VPC`);
+    if (preset !== ServingPreset.MANAGED || props[prop] === undefined) continue;
+    if (prop === 'fleet') throw new Error(`fleet needs preset "hybrid" or "self-hosted": "managed" has none`);
+    if (props.responseCache === undefined) {
+      throw new Error(`${prop} needs preset "hybrid" or "self-hosted", or responseCache: else there is no VPC`);
     }
+  }
+  if (props.cache !== undefined && props.responseCache !== undefined) {
+    throw new Error('cache and responseCache exclude each other: pass the cache that exists, or have one made');
   }
   if (props.vpc !== undefined && props.natGateways !== undefined) {
     throw new Error('natGateways is for a new VPC: leave it out with vpc');
   }
+}
+
+/** What the shorthands say of the cost alarms, and what is said besides; undefined where none are wanted. */
+function costAlarmsOf(props: LlmServingStackProps): CostAlarmsOptions | undefined {
+  const { monthlyBudgetUsd, alarmEmails, costAlarms, encryptionKey } = props;
+  if (monthlyBudgetUsd === undefined && alarmEmails === undefined && costAlarms === undefined) return undefined;
+  if (monthlyBudgetUsd !== undefined && costAlarms?.monthlyBudgetUsd !== undefined) {
+    throw new Error('monthlyBudgetUsd is given twice, in costAlarms too: leave it out of one of them');
+  }
+  const emails = [...(alarmEmails ?? []), ...(costAlarms?.emails ?? [])];
+  return { encryptionKey, monthlyBudgetUsd, ...costAlarms, ...(emails.length > 0 && { emails }) };
+}
+
+function makeCache(
+  stack: Stack,
+  fleet: ModelFleet | undefined,
+  props: LlmServingStackProps,
+): ResponseCache | undefined {
+  const { responseCache, natGateways = 1, encryptionKey } = props;
+  if (responseCache === undefined) return undefined;
+  const vpc = fleet?.vpc ?? props.vpc ?? new ServingVpc(stack, 'Vpc', { natGateways }).vpc;
+  return new ResponseCache(stack, 'Cache', { ...responseCache, vpc, encryptionKey });
 }
 
 function createStackFleet(stack: Stack, preset: ServingPreset, props: LlmServingStackProps): ModelFleet {
@@ -342,7 +496,8 @@ function makeTiers(stack: Stack, tiers: readonly TierProps[]): Tier[] {
   const scope = new Construct(stack, 'Tiers');
   return tiers.map((tier, index) => {
     if (tier.tierName === undefined) throw new Error(`tiers[${index}] has no tierName`);
-    return new Tier(scope, childId('tiers', index, tier.tierName, scope), tier);
+    const id = childId('tiers', index, tier.tierName, scope);
+    return placed(`tiers[${index}]`, () => new Tier(scope, id, tier));
   });
 }
 
@@ -353,9 +508,10 @@ function makeConsumers(
   given: readonly StackConsumer[] | undefined,
 ): Map<string, string> {
   const scope = new Construct(stack, 'Consumers');
-  const declared = given ?? [{ consumerName: 'default', tierName: tiers[0]?.tierName }];
+  const declared: readonly StackConsumer[] = given ?? [{ consumerName: 'default', tierName: tiers[0]?.tierName }];
   const keys = new Map<string, string>();
-  for (const [index, { consumerName, tierName, apiKeyId }] of declared.entries()) {
+  for (const [index, { tierName, apiKeyId, ...rest }] of declared.entries()) {
+    const { consumerName } = rest;
     const tier = tierName === undefined && tiers.length === 1 ? tiers[0] : tiers.find((t) => t.tierName === tierName);
     if (tier === undefined) {
       const names = tiers.map((t) => t.tierName).join(', ');
@@ -366,13 +522,23 @@ function makeConsumers(
       );
     }
     const id = childId('consumers', index, consumerName, scope);
-    const consumer =
+    const consumer = placed(`consumers[${index}]`, () =>
       apiKeyId === undefined
-        ? new Consumer(scope, id, { consumerName, tier })
-        : Consumer.fromApiKeyAttributes(scope, id, { consumerName, tier, apiKeyId });
+        ? new Consumer(scope, id, { ...rest, tier })
+        : Consumer.fromApiKeyAttributes(scope, id, { ...rest, tier, apiKeyId }),
+    );
     keys.set(consumerName, consumer.apiKey.keyId);
   }
   return keys;
+}
+
+/** What is refused, with the place in the properties where it stands. */
+function placed<T>(place: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    throw new Error(`${place}: ${error instanceof Error ? error.message : error}`, { cause: error });
+  }
 }
 
 /** A construct's id is its name, so that reordering the list replaces nothing. */

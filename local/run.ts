@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { RestApiDefinition } from './apigateway/definition.ts';
 import { restApiOf } from './apigateway/from-stack.ts';
 import { RestApi } from './apigateway/rest-api.ts';
+import { stageMetrics } from './apigateway/stage-metrics.ts';
 import { startBedrockRuntime } from './bedrock/index.ts';
 import { Clock } from './clock.ts';
 import { readAssembly } from './cloudformation/assembly.ts';
@@ -21,6 +22,7 @@ import { EventSources } from './lambda/event-sources.ts';
 import { type ComputeOverride, variablesOf } from './lambda/from-stack.ts';
 import { Functions } from './lambda/functions.ts';
 import { type Messaging, startMessaging } from './messaging/index.ts';
+import { publishQueueMetrics } from './messaging/queue-metrics.ts';
 import type { TextModel } from './model/index.ts';
 import { Observability } from './observability.ts';
 import { readGivenValues } from './secrets/given-values.ts';
@@ -147,6 +149,8 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
     if (messaging !== undefined) {
       const sources = new EventSources(stacks, messaging.sqs, functions, (line) => log('sqs', line));
       started.push(() => sources.close());
+      const endMetrics = publishQueueMetrics(stacks, { sqs: messaging.sqs, store, clock });
+      started.push(async () => endMetrics());
     }
     const observability = new Observability(stacks, {
       ...{ clock, store, log },
@@ -159,7 +163,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       front = fleetsAlone(fleets.all);
     } else {
       const definition = restApiOf(stack, (keyId) => apiKeyValue(seed, keyId));
-      const api = restApi(definition, functions, observability, options);
+      const api = restApi(definition, { functions, observability, store }, options);
       started.push(() => api.close());
       front = apiFront(await api.listen(options.port ?? 0), definition, keyNames(stacks, definition.apiKeys));
     }
@@ -193,8 +197,7 @@ type Front = Pick<LocalRun, 'url' | 'apiKey' | 'keys' | 'dashboardUrl'>;
 
 function restApi(
   definition: RestApiDefinition,
-  functions: Functions,
-  observability: Observability,
+  { functions, observability, store }: { functions: Functions; observability: Observability; store: MetricStore },
   { accessLog, failure }: LocalOptions,
 ): RestApi {
   for (const method of definition.resources.flatMap((resource) => [...resource.methods.values()])) {
@@ -204,6 +207,7 @@ function restApi(
   }
   return new RestApi({
     page: observability.handle,
+    answered: stageMetrics(definition, store),
     api: definition,
     invoke: (arn, event) => functions.invoke(arn, event),
     ...(accessLog === undefined ? {} : { accessLog }),

@@ -1,4 +1,4 @@
-import type { APIGatewayClient, UsagePlan } from '@aws-sdk/client-api-gateway';
+import type { APIGatewayClient, ApiKey, UsagePlan } from '@aws-sdk/client-api-gateway';
 import { type KeyEntry, keyItem, keyItemKey, listKeys } from '../../lambda/usage/keys.ts';
 import type { LedgerTable } from '../../lambda/usage/table.ts';
 import { type Io, parse, UsageError } from './command.ts';
@@ -97,18 +97,56 @@ async function create(
   if (taken !== undefined) {
     throw new Error(`consumer ${entry.consumer} has the key ${taken.keyId} already: use 'keys rotate ${taken.keyId}'`);
   }
+  const declared = await declaredKey(scope.gateway, entry, planId);
+  if (declared !== undefined) {
+    throw new Error(
+      `consumer ${entry.consumer} is declared in the deployment, with the key ${declared}: choose another name, or take it out of the deployment first`,
+    );
+  }
   const made = await makeKey(scope, entry, planId);
   scope.io.err(`key ${made.keyId} of consumer ${entry.consumer}, tier ${entry.tier}; its value is shown this once:\n`);
   scope.io.out(`${made.value}\n`);
 }
 
+/** A declared consumer's account would be the new key's as well. @returns the declared key's id */
+async function declaredKey(
+  gateway: Scope['gateway'],
+  { consumer, tier }: Pick<KeyEntry, 'consumer' | 'tier'>,
+  planId: string | undefined,
+): Promise<string | undefined> {
+  const [sdk, client] = gateway;
+  const plans = await plansOf(gateway);
+  const usagePlanId = planId ?? (await planOf(gateway, tier));
+  const stages = stagesOf(plans.find(({ id }) => id === usagePlanId));
+  const ids = new Set<string>();
+  // All tiers of the gateway, and no other deployment's, which may have a consumer of that name.
+  for (const plan of plans.filter((each) => stagesOf(each).some((stage) => stages.includes(stage)))) {
+    for await (const page of sdk.paginateGetUsagePlanKeys({ client }, { usagePlanId: plan.id ?? '' })) {
+      for (const { id } of page.items ?? []) if (id !== undefined) ids.add(id);
+    }
+  }
+  for await (const page of sdk.paginateGetApiKeys({ client }, { includeValues: false })) {
+    const found = (page.items ?? []).find((key) => ids.has(key.id ?? '') && consumerOf(key) === consumer);
+    if (found !== undefined) return found.id;
+  }
+  return undefined;
+}
+
+const stagesOf = (plan: UsagePlan | undefined): string[] =>
+  (plan?.apiStages ?? []).map(({ apiId, stage }) => `${apiId}/${stage}`);
+
+/** The construct tags a key, and describes it as `Consumer <name>, tier <tier>` unless told otherwise. */
+const consumerOf = ({ tags, description = '' }: ApiKey): string | undefined =>
+  tags?.['llm-serving:consumer'] ?? /^Consumer (\S+), tier /.exec(description)?.[1];
+
 /** Of no use to anybody until it is in a plan, which is the last step: what fails before leaves nothing that works. */
 async function makeKey(
-  { table, gateway: [sdk, client] }: Scope,
+  { table, gateway }: Scope,
   entry: Omit<KeyEntry, 'keyId' | 'createdAt'>,
   planId: string | undefined,
 ): Promise<{ readonly keyId: string; readonly value: string }> {
-  const usagePlanId = planId ?? (await planOf([sdk, client], entry.tier));
+  const [sdk, client] = gateway;
+  const usagePlanId = planId ?? (await planOf(gateway, entry.tier));
   const { id: keyId = '', value = '' } = await client.send(
     new sdk.CreateApiKeyCommand({
       name: entry.consumer,
@@ -128,11 +166,8 @@ async function makeKey(
 }
 
 /** The construct describes a tier's usage plan as `Tier <name>`. */
-async function planOf([sdk, client]: readonly [Sdk, APIGatewayClient], tier: string): Promise<string> {
-  const plans: UsagePlan[] = [];
-  for await (const page of sdk.paginateGetUsagePlans({ client }, {})) {
-    plans.push(...(page.items ?? []).filter(({ description }) => description === `Tier ${tier}`));
-  }
+async function planOf(gateway: Scope['gateway'], tier: string): Promise<string> {
+  const plans = (await plansOf(gateway)).filter(({ description }) => description === `Tier ${tier}`);
   const [plan, ...others] = plans;
   if (plan?.id === undefined) throw new Error(`no usage plan of this region is tier ${tier}'s`);
   if (others.length > 0) {
@@ -140,6 +175,12 @@ async function planOf([sdk, client]: readonly [Sdk, APIGatewayClient], tier: str
     throw new Error(`several deployments have a tier ${tier}: pass --usage-plan with one of ${ids}`);
   }
   return plan.id;
+}
+
+async function plansOf([sdk, client]: Scope['gateway']): Promise<UsagePlan[]> {
+  const plans: UsagePlan[] = [];
+  for await (const page of sdk.paginateGetUsagePlans({ client }, {})) plans.push(...(page.items ?? []));
+  return plans;
 }
 
 async function list({ table, gateway: [sdk, client], io }: Scope, format: string): Promise<void> {

@@ -6,10 +6,12 @@ import { jobsDeps } from '../job/from-environment.ts';
 
 const config = loadConfig(readFileSync(join(import.meta.dirname, SERVING_CONFIG_FILE), 'utf8'), process.env);
 
+const log = (line: string): boolean => process.stdout.write(`${line}\n`);
+
 export const handler = awslambda.streamifyResponse(
   createJobsApi(config, {
-    ...jobsDeps(process.env),
-    log: (line) => process.stdout.write(`${line}\n`),
+    ...jobsDeps(process.env, { namespace: config.metrics.namespace, log }),
+    log,
     withPrelude: awslambda.HttpResponseStream.from,
   }),
 );

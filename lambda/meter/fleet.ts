@@ -40,19 +40,26 @@ export async function meterFleet(
     // Without a value there is no instance: Container Insights counts what is registered with the cluster.
     const count = instances?.get(time) ?? Math.ceil((tasks?.get(time) ?? 0) / fleet.tasksPerInstance);
     const hours = (count * WINDOW_MS) / HOUR_MS;
+    const cost = costOf(fleet, count, WINDOW_MS / HOUR_MS);
     windows += 1;
-    usd += hours * fleet.instanceHourlyUsd;
+    usd += cost;
     const put = (name: string, unit: Datum['unit'], value: number): void => {
       data.push({ name, unit, value, time, dimensions: { fleet: fleet.name } });
     };
     put('GpuHours', 'None', hours * fleet.gpusPerInstance);
-    put('FleetCostUsd', 'None', hours * fleet.instanceHourlyUsd);
+    put('FleetCostUsd', 'None', cost);
     const expected = hours * fleet.tasksPerInstance * fleet.expectedTokensPerHour;
     if (expected > 0) put('Utilization', 'Percent', (100 * at(tokens, time)) / expected);
   }
   await metrics.write(fleet.namespace, data);
   await publishEffectivePrice(fleet, gatewayNamespace, metrics, to);
   return { fleet: fleet.name, windows, usd: Number(usd.toFixed(4)) };
+}
+
+/** On-demand instances come first: Auto Scaling keeps the base before it asks for Spot. */
+function costOf({ instanceHourlyUsd, onDemandBase }: MeteredFleet, instances: number, hours: number): number {
+  const base = Math.min(instances, onDemandBase?.instances ?? 0);
+  return hours * (base * (onDemandBase?.hourlyUsd ?? 0) + (instances - base) * instanceHourlyUsd);
 }
 
 /** What a million tokens of the last 24 hours cost, the hours without any included. */

@@ -31,7 +31,7 @@ const serve = createServing(config, {
   ...{ log, withPrelude: walk.withPrelude, identify: walk.identify, onSettled: walk.onSettled },
   ...(cache && { cache }),
 });
-const shared = stores(process.env);
+const shared = stores(process.env, { namespace: config.metrics.namespace, log });
 const { jobs, queues, blobs, ended } = shared;
 const queueUrl = required(process.env, 'LLM_JOBS_QUEUE_URL');
 const sqs = new SQSClient({ customUserAgent: 'cdk-llm-serving' });

@@ -4,11 +4,8 @@ import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import { Construct } from 'constructs';
 import { requireNumber } from '../private/validation';
 
-/** Properties of a watch over the account's bill. */
-export interface BillAnomaliesProps {
-  /** The topic that is told; its policy has to let `costalerts.amazonaws.com` publish, as an `AlarmTopic`'s does. */
-  readonly topic: ITopic;
-
+/** Options of a watch over the account's bill. */
+export interface BillAnomaliesOptions {
   /**
    * A monitor that exists already, such as the one by AWS service that every newer account has, and of which there can
    * be only one.
@@ -37,6 +34,12 @@ export interface BillAnomaliesProps {
    * @default 100
    */
   readonly minimumUsd?: number;
+}
+
+/** Properties of a watch over the account's bill. */
+export interface BillAnomaliesProps extends BillAnomaliesOptions {
+  /** The topic that is told; its policy has to let `costalerts.amazonaws.com` publish, as an `AlarmTopic`'s does. */
+  readonly topic: ITopic;
 }
 
 /**

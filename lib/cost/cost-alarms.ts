@@ -21,11 +21,8 @@ import { requireInteger, requireKnown, requireNumber, requireUnique } from '../p
 import { type AlarmRecipients, AlarmTopic } from './alarm-topic';
 import { CostMeter } from './cost-meter';
 
-/** Properties of cost alarms. */
-export interface CostAlarmsProps extends AlarmRecipients {
-  /** The gateway whose spending is watched. */
-  readonly gateway: Gateway;
-
+/** Options of cost alarms. */
+export interface CostAlarmsOptions extends AlarmRecipients {
   /**
    * What a month may cost, in USD: managed models by their tokens, fleets by their instances' hours. It gives the other
    * limits their defaults, too.
@@ -117,6 +114,12 @@ export interface CostAlarmsProps extends AlarmRecipients {
    * @default - a new one, $1 a month
    */
   readonly encryptionKey?: IKey;
+}
+
+/** Properties of cost alarms. */
+export interface CostAlarmsProps extends CostAlarmsOptions {
+  /** The gateway whose spending is watched. */
+  readonly gateway: Gateway;
 }
 
 const HOUR = Duration.hours(1);

@@ -137,7 +137,7 @@ export class CostMeter extends Construct {
     return {
       namespace: this.gateway.metricsNamespace,
       fleets: fleetsOf(this.gateway).map(({ fleet, expectedTokensPerHour, backends }) => {
-        const { hourlyUsd, gpus, tasks } = fleet._instance;
+        const { hourlyUsd, onDemandBase, gpus, tasks } = fleet._instance;
         if (hourlyUsd === undefined) {
           throw new Error(
             `no hourly price is known for the instances of fleet "${fleet.fleetName}": pass hourlyPriceUsd to its capacity, or its cost can't be metered`,
@@ -149,6 +149,9 @@ export class CostMeter extends Construct {
           cluster: fleet.cluster.clusterName,
           service: fleet.service.serviceName,
           instanceHourlyUsd: hourlyUsd,
+          ...(onDemandBase?.hourlyUsd !== undefined && {
+            onDemandBase: { instances: onDemandBase.instances, hourlyUsd: onDemandBase.hourlyUsd },
+          }),
           gpusPerInstance: gpus,
           tasksPerInstance: tasks,
           expectedTokensPerHour,

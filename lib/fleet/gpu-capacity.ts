@@ -7,11 +7,20 @@ import { ManagedInstancesCapacity } from '../private/fleet/managed-instances-cap
 /** Options that every capacity has. */
 export interface GpuCapacityOptions {
   /**
-   * What one instance costs, in USD an hour.
+   * What one instance costs on-demand, in USD an hour.
    *
    * @default - the first type's list price (Linux, on-demand, us-east-1), where this package knows it
    */
   readonly hourlyPriceUsd?: number;
+
+  /**
+   * What a Spot instance costs, as a share of the on-demand price: more than 0, at most 1. Needs `spot`. It is an
+   * assumption, by which tokens are priced and the fleet is metered: Spot prices differ by type, zone and hour. The
+   * pricing history of EC2's Spot requests shows yours; set a cautious one.
+   *
+   * @default 1 - as dear as on-demand: what is metered is too high rather than too low. Synthesis warns of it
+   */
+  readonly spotPriceFactor?: number;
 }
 
 /** Options of instances in an Auto Scaling group. */

@@ -19,6 +19,7 @@ import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import { type ISecret, Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
+import type { CapacityFacts } from '../private/fleet/capacity-binding';
 import { taskMemoryMiB, tasksPerInstance } from '../private/fleet/capacity-facts';
 import type { EngineBinding } from '../private/fleet/engine-binding';
 import { addTargets, createBalancer } from '../private/fleet/fleet-balancer';
@@ -230,11 +231,16 @@ export class ModelFleet extends Construct implements IConnectable {
   /** @internal */
   public readonly _engine: EngineBinding;
 
-  /** USD an hour of one task: its share of an instance. @internal */
+  /** USD an hour of one task: its share of an instance; of an on-demand one while those come first. @internal */
   public readonly _taskHourlyUsd?: number;
 
   /** Of an instance of the first type. @internal */
-  public readonly _instance: { readonly hourlyUsd?: number; readonly gpus: number; readonly tasks: number };
+  public readonly _instance: {
+    readonly hourlyUsd?: number;
+    readonly onDemandBase?: CapacityFacts['onDemandBase'];
+    readonly gpus: number;
+    readonly tasks: number;
+  };
 
   /** Seconds. @internal */
   public readonly _stickySeconds: number;
@@ -285,8 +291,14 @@ export class ModelFleet extends Construct implements IConnectable {
     this._maxTasks = mostTasks(limits);
     const facts = props.capacity._facts();
     const [perInstance = 1] = tasksPerInstance(facts, engine.gpus);
-    this._instance = { hourlyUsd: facts.hourlyUsd, gpus: facts.instances[0]?.gpus ?? engine.gpus, tasks: perInstance };
-    this._taskHourlyUsd = facts.hourlyUsd === undefined ? undefined : facts.hourlyUsd / perInstance;
+    this._instance = {
+      hourlyUsd: facts.hourlyUsd,
+      onDemandBase: facts.onDemandBase,
+      gpus: facts.instances[0]?.gpus ?? engine.gpus,
+      tasks: perInstance,
+    };
+    const firstHourlyUsd = facts.onDemandBase?.hourlyUsd ?? facts.hourlyUsd;
+    this._taskHourlyUsd = firstHourlyUsd === undefined ? undefined : firstHourlyUsd / perInstance;
 
     requireOffloadingFits(engine, taskMemoryMiB(facts, engine.gpus));
     warnOf(this, { ...props, fleetName: this.fleetName, facts, engine, weights });

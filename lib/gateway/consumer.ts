@@ -1,8 +1,11 @@
-import { ApiKey, type IApiKey } from 'aws-cdk-lib/aws-apigateway';
+import { ApiKey, CfnApiKey, type IApiKey } from 'aws-cdk-lib/aws-apigateway';
 import { Construct, type IConstruct } from 'constructs';
 import { requireBudget, requireName } from '../private/validation';
 import type { Team } from './team';
 import type { Tier } from './tier';
+
+/** Of an API key. `bin/llm/keys.ts` has it, too. */
+const CONSUMER_TAG = 'llm-serving:consumer';
 
 /** Who calls: one API key, with its tier. */
 export interface IConsumer extends IConstruct {
@@ -144,6 +147,10 @@ export class Consumer extends Construct implements IConsumer {
       description: props.description ?? `Consumer ${this.consumerName}, tier ${props.tier.tierName}`,
       enabled: props.enabled ?? true,
     });
+    // By it `llm-serving keys create` sees that the name is taken, whatever the description says.
+    if (this.apiKey.node.defaultChild instanceof CfnApiKey) {
+      this.apiKey.node.defaultChild.tags.setTag(CONSUMER_TAG, this.consumerName);
+    }
     props.tier._addConsumer(this);
   }
 }

@@ -273,6 +273,13 @@ export class Gateway extends Construct {
     return this.registry.all;
   }
 
+  /** Those whose answers are kept. @internal */
+  public _cachedModels(): Model[] {
+    const { cache } = this;
+    if (cache === undefined) return [];
+    return this.models.filter((model) => model.cache?._render().enabled ?? cache.policy.enabled);
+  }
+
   private addDomain(props: GatewayProps): DomainName | undefined {
     if (props.domainName === undefined || props.certificate === undefined) return undefined;
     const domain = this.api.addDomainName('Domain', {

@@ -35,6 +35,7 @@ import { createBucket, createQueues, createTable } from '../private/jobs/stores'
 import { incidentDescription } from '../private/runbook';
 import { ServingCode } from '../private/serving-code';
 import { CONSUMERS_ENV } from '../private/serving-config';
+import { type METRICS_OF_JOBS, servingSum } from '../private/serving-metrics';
 import { requireDuration, requireInteger, requireKnown } from '../private/validation';
 
 /** What DynamoDB, S3, SQS and Secrets Manager need of whoever uses them under a customer's key. */
@@ -183,6 +184,8 @@ export class JobQueue extends Construct {
   /** @internal */
   public readonly _environment: Record<string, string>;
 
+  private readonly metricsNamespace: string;
+
   constructor(scope: Construct, id: string, props: JobQueueProps) {
     super(scope, id);
     const retention = props.resultRetention ?? Duration.days(7);
@@ -195,6 +198,7 @@ export class JobQueue extends Construct {
     requireInteger('depthAlarm', props.depthAlarm, 1);
     const oldest = props.oldestJobAlarm ?? Duration.minutes(30);
     requireDuration('oldestJobAlarm', oldest, Duration.minutes(1), Duration.days(14));
+    this.metricsNamespace = props.gateway.metricsNamespace;
     const { encryptionKey } = props;
     const removalPolicy = props.removalPolicy ?? RemovalPolicy.RETAIN;
 
@@ -272,7 +276,7 @@ export class JobQueue extends Construct {
     );
     this.deadLettersAlarm = alarm(
       'DeadLettersAlarm',
-      this.deadLetterQueue.metricApproximateNumberOfMessagesVisible({ statistic: Stats.MAXIMUM }),
+      this.metricDeadLetters(),
       1,
       incidentDescription(
         'dead-letters',
@@ -309,6 +313,40 @@ export class JobQueue extends Construct {
       statistic: Stats.MAXIMUM,
       ...options,
     });
+  }
+
+  /** Messages that no worker could handle; their greatest number within 5 minutes unless told otherwise. */
+  public metricDeadLetters(options?: MetricOptions): Metric {
+    return this.deadLetterQueue.metricApproximateNumberOfMessagesVisible({ statistic: Stats.MAXIMUM, ...options });
+  }
+
+  /** Jobs and lines of batches that ended with an answer; their sum over 5 minutes unless told otherwise. */
+  public metricSucceeded(options?: MetricOptions): Metric {
+    return this.metricOfEnds('JobsSucceeded', options);
+  }
+
+  /** Jobs and lines of batches that ended with an error; their sum over 5 minutes unless told otherwise. */
+  public metricFailed(options?: MetricOptions): Metric {
+    return this.metricOfEnds('JobsFailed', options);
+  }
+
+  /** Jobs and lines of batches that were cancelled; their sum over 5 minutes unless told otherwise. */
+  public metricCancelled(options?: MetricOptions): Metric {
+    return this.metricOfEnds('JobsCancelled', options);
+  }
+
+  /** Jobs and lines of batches whose time ran out; their sum over 5 minutes unless told otherwise. */
+  public metricExpired(options?: MetricOptions): Metric {
+    return this.metricOfEnds('JobsExpired', options);
+  }
+
+  private metricOfEnds(name: (typeof METRICS_OF_JOBS)[number], options?: MetricOptions): Metric {
+    return servingSum(this.metricsNamespace, name, {}, options);
+  }
+
+  /** @internal */
+  public get _alarms(): Alarm[] {
+    return [this.oldestJobAlarm, this.depthAlarm, this.deadLettersAlarm, this.deliveryFailuresAlarm];
   }
 
   private createApi(props: JobQueueProps, environment: Record<string, string>): LambdaFunction {

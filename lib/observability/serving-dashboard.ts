@@ -4,9 +4,12 @@ import { Construct } from 'constructs';
 import type { CostAlarms } from '../cost/cost-alarms';
 import type { CostMeter } from '../cost/cost-meter';
 import type { Gateway } from '../gateway/gateway';
+import type { JobQueue } from '../jobs/job-queue';
 import { alarmRows } from '../private/dashboard/alarms';
+import { cacheRows } from '../private/dashboard/cache';
 import { errorRows } from '../private/dashboard/errors';
 import { fleetRows } from '../private/dashboard/fleets';
+import { jobRows } from '../private/dashboard/jobs';
 import { latencyRows } from '../private/dashboard/latency';
 import { moneyRows } from '../private/dashboard/money';
 import { requireDuration, requireNumber } from '../private/validation';
@@ -22,6 +25,13 @@ export interface ServingDashboardProps {
    * @default - none
    */
   readonly costAlarms?: CostAlarms;
+
+  /**
+   * The gateway's queue of jobs: what waits there and what came of it, and its alarms' states.
+   *
+   * @default - none
+   */
+  readonly jobs?: JobQueue;
 
   /**
    * Alarms whose states are shown besides.
@@ -60,8 +70,8 @@ export interface ServingDashboardProps {
 }
 
 /**
- * A CloudWatch dashboard: money first, then latency, errors and failover, and the fleets where there are any. The local
- * run shows the same one.
+ * A CloudWatch dashboard: money first, then latency, errors and failover, and the cache, the fleets and the jobs where
+ * there are any. The local run shows the same one.
  */
 export class ServingDashboard extends Construct {
   /** The dashboard. */
@@ -97,14 +107,16 @@ export class ServingDashboard extends Construct {
   }
 
   private render(props: ServingDashboardProps): unknown[] {
-    const { gateway, costAlarms } = props;
+    const { gateway, costAlarms, jobs } = props;
     const meter = props.meter ?? costAlarms?.meter;
     const column = new Column(
       ...moneyRows({ gateway, meter, monthlyBudgetUsd: props.monthlyBudgetUsd ?? costAlarms?.monthlyBudgetUsd }),
-      ...alarmRows([...(costAlarms?.alarms ?? []), ...(props.alarms ?? [])]),
+      ...alarmRows([...(costAlarms?.alarms ?? []), ...(jobs?._alarms ?? []), ...(props.alarms ?? [])]),
       ...latencyRows(gateway),
       ...errorRows(gateway),
+      ...cacheRows(gateway),
       ...fleetRows(gateway, meter !== undefined),
+      ...(jobs === undefined ? [] : jobRows(jobs)),
       ...this.own,
     );
     column.position(0, 0);

@@ -15,6 +15,8 @@ export interface MeteredFleet {
   readonly cluster: string;
   readonly service: string;
   readonly instanceHourlyUsd: number;
+  /** With Spot: instances that are on-demand nevertheless. The first ones are. */
+  readonly onDemandBase?: { readonly instances: number; readonly hourlyUsd: number };
   readonly gpusPerInstance: number;
   readonly tasksPerInstance: number;
   /** Of one task. */

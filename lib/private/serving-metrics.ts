@@ -4,6 +4,9 @@ import { Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 /** The metrics that the handler writes of a gateway as a whole, without a dimension. */
 export const METRICS_OF_GATEWAY = ['CostUsd', 'UsageEstimated'] as const;
 
+/** The metrics that a queue of jobs writes of its gateway, without a dimension. */
+export const METRICS_OF_JOBS = ['JobsSucceeded', 'JobsFailed', 'JobsCancelled', 'JobsExpired'] as const;
+
 /** The metrics that the handler writes for each dimension; a test holds them equal to the handler's own list. */
 export const METRICS_BY_DIMENSION = {
   model: [

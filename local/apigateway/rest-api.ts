@@ -22,6 +22,8 @@ export interface RestApiOptions {
   readonly invoke: Invoke;
   /** A line in the stage's own format. */
   readonly accessLog?: (line: string) => void;
+  /** The status of each answer, and how many milliseconds it took. */
+  readonly answered?: (status: number, latencyMs: number) => void;
   /** Why API Gateway answered by itself, where the cause isn't the client. */
   readonly failure?: (requestId: string, error: Error) => void;
   /** Answers what isn't the API's, on the same port. @returns whether it did */
@@ -99,7 +101,10 @@ export class RestApi {
     }
     const request = gatewayRequest(message, body, receivedAt);
     const context = new GatewayContext(this.#options.api, request);
-    response.once('close', () => this.#log(context, response, receivedAt));
+    response.once('close', () => {
+      this.#options.answered?.(response.statusCode, Date.now() - receivedAt);
+      this.#log(context, response, receivedAt);
+    });
     try {
       if (refusal !== undefined) throw refusal;
       await this.#answer(request, context, response);

@@ -7,6 +7,10 @@ export interface Message {
   readonly MessageAttributes?: Readonly<Record<string, unknown>>;
 }
 
+interface Sent {
+  readonly sentTimestamp: number;
+}
+
 /** SQS's JSON protocol, as far as this side of it needs: no signature is checked. */
 export class SqsClient {
   readonly #url: string;
@@ -56,6 +60,17 @@ export class SqsClient {
       QueueUrl: this.urlOf(queueName),
       Entries: messages.map(({ ReceiptHandle }, index) => ({ Id: String(index), ReceiptHandle })),
     });
+  }
+
+  /** Milliseconds since the oldest message was sent that isn't deleted and doesn't wait for its delay. */
+  async oldestMs(queueName: string): Promise<number | undefined> {
+    const response = await fetch(`${this.#url}/_fauxqs/queues/${queueName}`);
+    if (!response.ok) throw new Error(`queue ${queueName}: status ${response.status}`);
+    const { messages } = (await response.json()) as {
+      messages: { ready: Sent[]; inflight: Array<{ message: Sent }> };
+    };
+    const sent = [...messages.ready, ...messages.inflight.map(({ message }) => message)];
+    return sent.length === 0 ? undefined : Date.now() - Math.min(...sent.map(({ sentTimestamp }) => sentTimestamp));
   }
 
   /** Messages that could be received, that were and are not deleted, and that wait for their delay. */

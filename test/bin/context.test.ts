@@ -173,6 +173,269 @@ describe('backends', () => {
   });
 });
 
+describe('limits and budgets', () => {
+  const limited = {
+    ...models(REPLY),
+    tiers: [
+      {
+        name: 'gold',
+        tokensPerMinute: 1000,
+        requestsPerMinute: 20,
+        monthlyBudgetUsd: 50,
+        onBudgetExceeded: { downgrade: 'chat' },
+        budgetThresholds: [90],
+        ledgerUnavailable: 'allow',
+      },
+      { name: 'free', onBudgetExceeded: 'notify' },
+    ],
+    teams: '[{"name":"search","monthlyBudgetUsd":200},{"name":"mail"}]',
+    consumers: [
+      { name: 'alice', tier: 'gold', team: 'search', monthlyBudgetUsd: 20 },
+      { name: 'bob', tier: 'free', team: 'mail', apiKeyId: 'abc1234567' },
+    ],
+  };
+
+  test('of tiers, teams and consumers', () => {
+    const { config } = synthesize(limited);
+    expect(config.tiers).toMatchObject([
+      {
+        limits: {
+          tokensPerMinute: 1000,
+          requestsPerMinute: 20,
+          monthlyBudgetUsd: 50,
+          onExceeded: 'downgrade',
+          downgradeTo: 'chat',
+          thresholds: [90],
+          ledgerUnavailable: 'allow',
+        },
+      },
+      { limits: { onExceeded: 'notify' } },
+    ]);
+    expect(config.teams).toEqual([{ name: 'search', monthlyBudgetUsd: 200 }, { name: 'mail' }]);
+    expect(config.consumers).toEqual([
+      { name: 'alice', team: 'search', monthlyBudgetUsd: 20 },
+      { name: 'bob', team: 'mail' },
+    ]);
+  });
+
+  test.each<[string, Record<string, unknown>, RegExp]>([
+    [
+      'a limit of nothing',
+      { tiers: [{ name: 'a', tokensPerMinute: 0 }] },
+      /^tiers\[0\]: tokensPerMinute must be .*got 0/,
+    ],
+    [
+      'a budget of words',
+      { tiers: [{ name: 'a', monthlyBudgetUsd: 'much' }] },
+      /^tiers\[0\]\.monthlyBudgetUsd must be a number, got "much"/,
+    ],
+    [
+      'an unknown action',
+      { tiers: [{ name: 'a', onBudgetExceeded: 'stop' }] },
+      /^tiers\[0\]\.onBudgetExceeded must be "block", "notify" or .*got "stop"/,
+    ],
+    [
+      'a downgrade to nothing',
+      { tiers: [{ name: 'a', onBudgetExceeded: {} }] },
+      /\.onBudgetExceeded\.downgrade is missing/,
+    ],
+    ['a team without a name', { teams: [{}] }, /^teams\[0\]\.name is missing/],
+    [
+      'a team of no money',
+      { teams: [{ name: 'a', monthlyBudgetUsd: -1 }] },
+      /^teams\[0\]: monthlyBudgetUsd must be .*got -1/,
+    ],
+    ['two teams of one name', { teams: [{ name: 'a' }, { name: 'a' }] }, /^teams\[1\]\.name is "a", as another team's/],
+    [
+      'a team that is not declared',
+      { teams: [{ name: 'a' }], consumers: [{ name: 'x', team: 'b' }] },
+      /^consumers\[0\]\.team must be a team of teams \(one of a\), got "b"/,
+    ],
+    [
+      'a budget of a consumer that is none',
+      { consumers: [{ name: 'x', monthlyBudgetUsd: 0 }] },
+      /^consumers\[0\]: monthlyBudgetUsd must be .*got 0/,
+    ],
+  ])('refuse %s', (_, context, message) => {
+    expect(() => synthesize(context)).toThrow(message);
+  });
+});
+
+describe('what is opted into', () => {
+  test('is nothing by default', () => {
+    const { template } = synthesize({ cache: 'false', jobs: false });
+    for (const type of [
+      'AWS::EC2::VPC',
+      'AWS::ElastiCache::ServerlessCache',
+      'AWS::SQS::Queue',
+      'AWS::CloudWatch::Alarm',
+      'AWS::CloudWatch::InsightRule',
+      'AWS::Budgets::Budget',
+      'AWS::CE::AnomalySubscription',
+    ]) {
+      template.resourceCountIs(type, 0);
+    }
+  });
+
+  test('a cache, with a VPC of its own where there is no fleet', () => {
+    const { template, config, fn } = synthesize({ cache: 'true' });
+    template.resourceCountIs('AWS::ElastiCache::ServerlessCache', 1);
+    template.resourceCountIs('AWS::EC2::NatGateway', 1);
+    expect(fn?.Properties.VpcConfig).toBeDefined();
+    expect(config.cache.policy).toMatchObject({ enabled: true, scope: 'consumer', ttlMs: 3_600_000 });
+  });
+
+  test("a cache, in the fleet's VPC where there is one, with policies", () => {
+    const { template, config } = synthesize({
+      preset: 'hybrid',
+      cache: JSON.stringify({
+        ttlSeconds: 60,
+        scope: 'tier',
+        maxTemperature: 0.5,
+        requireSeed: true,
+        tools: false,
+        maxRequestKiB: 10,
+        maxAnswerKiB: 20,
+        replayIntervalSeconds: 0.02,
+        version: 'v2',
+        maxStorageGb: 2,
+        maxEcpuPerSecond: 5000,
+        timeoutSeconds: 0.05,
+        connectTimeoutSeconds: 1,
+      }),
+      models: [
+        { name: 'chat', backends: [REPLY] },
+        { name: 'fresh', backends: [REPLY], cache: false },
+        { name: 'brief', backends: [REPLY], cache: { ttlSeconds: 5 } },
+      ],
+    });
+    template.resourceCountIs('AWS::EC2::VPC', 1);
+    template.hasResourceProperties('AWS::ElastiCache::ServerlessCache', {
+      CacheUsageLimits: { DataStorage: { Maximum: 2 }, ECPUPerSecond: { Maximum: 5000 } },
+    });
+    expect(config.cache).toMatchObject({
+      timeoutMs: 50,
+      connectTimeoutMs: 1000,
+      policy: {
+        ttlMs: 60_000,
+        scope: 'tier',
+        maxTemperature: 0.5,
+        requireSeed: true,
+        tools: false,
+        maxRequestBytes: 10_240,
+        maxAnswerBytes: 20_480,
+        paceMs: 20,
+        version: 'v2',
+      },
+    });
+    expect(config.models.map(({ cache }: { cache?: object }) => cache)).toMatchObject([
+      ...[undefined, { enabled: false }, { enabled: true, ttlMs: 5000 }],
+    ]);
+  });
+
+  test('jobs, alarms on all of it, and what watches the bill', () => {
+    const { template } = synthesize({
+      ...models(REPLY),
+      tiers: [{ name: 'gold' }],
+      features: ['search'],
+      jobs: {
+        resultRetentionDays: 0.5,
+        maxConcurrentJobs: 10,
+        jobsPerWorker: 2,
+        depthAlarm: 5,
+        oldestJobAlarmMinutes: 3,
+      },
+      monthlyBudgetUsd: '100',
+      alarmEmail: 'ops@example.com, on-call@example.com',
+      costAlarms: {
+        httpsEndpoints: ['https://pager.example.com/hook'],
+        slackChannels: [{ workspaceId: 'T0123', channelId: 'C0456' }],
+        hourlyUsd: 2,
+        tierDailyUsd: { gold: 7 },
+        featureDailyUsd: { search: 8 },
+        anomalies: false,
+      },
+      failoverAlarms: 'true',
+      topConsumers: true,
+      accountBudget: { limitUsd: 900, thresholdsPercent: [100], forecast: false },
+      billAnomalies: { monitorArn: 'arn:aws:ce::111122223333:anomalymonitor/1', minimumUsd: 5 },
+    });
+    for (const Endpoint of ['ops@example.com', 'on-call@example.com', 'https://pager.example.com/hook']) {
+      template.hasResourceProperties('AWS::SNS::Subscription', { Endpoint });
+    }
+    template.hasResourceProperties('AWS::Chatbot::SlackChannelConfiguration', { SlackChannelId: 'C0456' });
+    for (const alarm of [
+      { MetricName: 'CostUsd', Threshold: 2, Period: 3600 },
+      { Dimensions: [{ Name: 'tier', Value: 'gold' }], Threshold: 7 },
+      { Dimensions: [{ Name: 'feature', Value: 'search' }], Threshold: 8 },
+      { MetricName: 'AllBackendsFailed' },
+      { MetricName: 'ApproximateAgeOfOldestMessage', Threshold: 180 },
+      { MetricName: 'ApproximateNumberOfMessagesVisible', Threshold: 5 },
+    ]) {
+      template.hasResourceProperties('AWS::CloudWatch::Alarm', alarm);
+    }
+    // Whatever is in alarm, somebody is told.
+    template.allResourcesProperties('AWS::CloudWatch::Alarm', { AlarmActions: [{ Ref: Match.anyValue() }] });
+    template.resourceCountIs('AWS::CloudWatch::InsightRule', 1);
+    template.hasResourceProperties('AWS::Budgets::Budget', {
+      Budget: { BudgetLimit: { Amount: 900 } },
+      NotificationsWithSubscribers: [{ Subscribers: [{ SubscriptionType: 'SNS' }] }],
+    });
+    template.hasResourceProperties('AWS::CE::AnomalySubscription', {
+      ThresholdExpression: Match.stringLikeRegexp('"Values":\\["5"\\]'),
+    });
+    template.hasResourceProperties('AWS::Lambda::EventSourceMapping', { BatchSize: 2 });
+  });
+
+  test.each<[string, Record<string, unknown>, RegExp]>([
+    ['a cache of words', { cache: 'yes' }, /^cache is not valid JSON/],
+    ['a cache of nothing known', { cache: { ttl: 5 } }, /^unknown key "ttl" in cache: expected one of ttlSeconds/],
+    ['a cache that forgets at once', { cache: { ttlSeconds: 0 } }, /^cache: ttl must be .*got 0/],
+    [
+      'a cache of no size',
+      { cache: { maxStorageGb: 0 } },
+      /maxStorageGb must be a whole number between 1 and 5000, got 0/,
+    ],
+    ['an unknown scope', { cache: { scope: 'all' } }, /^cache\.scope must be one of consumer, tier, global, got "all"/],
+    [
+      'a bad policy of a model',
+      { models: [{ name: 'a', backends: [REPLY], cache: { ttlSeconds: -1 } }] },
+      /^models\[0\]\.cache: /,
+    ],
+    ['a VPC for nothing', { natGateways: 1 }, /^natGateways needs preset "hybrid" or "self-hosted", or responseCache/],
+    [
+      'jobs of nothing known',
+      { jobs: { size: 5 } },
+      /^unknown key "size" in jobs: expected one of resultRetentionDays/,
+    ],
+    ['jobs that nobody may run', { jobs: { jobsPerWorker: 0 } }, /^jobsPerWorker must be .*got 0/],
+    [
+      'an alarm on no tier',
+      { monthlyBudgetUsd: 5, costAlarms: { tierDailyUsd: { x: 1 } } },
+      /^tierDailyUsd has "x", which is no tier/,
+    ],
+    [
+      'a channel of half',
+      { costAlarms: { slackChannels: [{ channelId: 'C' }] } },
+      /^costAlarms\.slackChannels\[0\]\.workspaceId is missing/,
+    ],
+    ['a budget of nothing', { accountBudget: {} }, /^accountBudget\.limitUsd is missing/],
+    ['a budget that tells nobody', { accountBudget: { limitUsd: 5 } }, /^a budget tells nobody: pass topic or emails/],
+    [
+      'anomalies that tell nobody',
+      { billAnomalies: { tag: 'a', tagValues: ['b'] } },
+      /^billAnomalies tells nobody: pass alarmEmails/,
+    ],
+    [
+      'a Spot price without instances',
+      { preset: 'hybrid', fleet: { spotPriceFactor: 0.5 } },
+      /^fleet\.spotPriceFactor needs instanceTypes/,
+    ],
+  ])('refuses %s', (_, context, message) => {
+    expect(() => synthesize(context)).toThrow(message);
+  });
+});
+
 describe('the presets with a fleet', () => {
   const backendsOf = ({ config }: ReturnType<typeof synthesize>) =>
     config.models.map(({ name, backends }: { name: string; backends: Array<{ id: string }> }) => [
@@ -218,7 +481,8 @@ describe('the presets with a fleet', () => {
         instanceTypes: ['g6e.12xlarge'],
         spot: true,
         maxInstances: 3,
-        hourlyPriceUsd: 4,
+        hourlyPriceUsd: 8,
+        spotPriceFactor: 0.5,
         minTasks: 0,
         maxTasks: 3,
         targetRequestsPerTask: 8,

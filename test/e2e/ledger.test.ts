@@ -218,6 +218,32 @@ test(
   MINUTES,
 );
 
+test("the flood's alarms arrive, and say what, how much, since when, who and what to do", {
+  timeout: 4 * MINUTES,
+}, async () => {
+  const told = (alarm: string) =>
+    run.observability.messages.find(({ subject }) => subject.startsWith(`ALARM: ${alarm}: `));
+  // CloudWatch's alarms are evaluated every minute.
+  await expect.poll(() => told('BudgetThresholds'), { timeout: 3 * MINUTES, interval: 500 }).toBeDefined();
+  await expect.poll(() => told('TierSpend-penny'), { timeout: 3 * MINUTES, interval: 500 }).toBeDefined();
+  const { subject = '', body = '{}', recipients } = told('TierSpend-penny') ?? {};
+  expect(recipients).toContain('email ops@example.com');
+  const [, usd] = /: ([\d.]+), limit 0\.005$/.exec(subject) ?? [];
+  // What it was when the alarm was evaluated, perhaps in the middle of the flood.
+  expect(Number(usd)).toBeGreaterThanOrEqual(0.005);
+  expect(Number(usd)).toBeLessThanOrEqual(sum(billed('flood')) + 1e-6);
+  const message = JSON.parse(body) as Record<string, string>;
+  expect(message).toMatchObject({ NewStateValue: 'ALARM', NewStateReason: `${usd}, limit 0.005` });
+  expect(Math.abs(Date.parse(message.StateChangeTime ?? '') - Date.now())).toBeLessThan(60 * MINUTES);
+  expect(message.AlarmDescription).toMatch(
+    /^Answers to consumers of tier penny cost \$0\.005 or more within one day\./,
+  );
+  expect(message.AlarmDescription).toMatch(/\nWho: .+\nWhat to do: .+\nRunbook: https:/);
+  // Each crossed threshold is told of in the log, by its name.
+  const thresholds = lines.filter((line) => line.message === 'budget threshold' && line.consumer === 'flood');
+  expect(thresholds.map((line) => line.threshold_percent)).toContain(100);
+});
+
 test('a consumer reads its own usage, and no other', async () => {
   const response = await fetch(`${run.url}/usage?group_by=day,model`, {
     headers: { authorization: `Bearer ${run.keys.flood}` },

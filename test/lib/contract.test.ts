@@ -5,10 +5,11 @@ import { Vpc } from 'aws-cdk-lib/aws-ec2';
 import { expect, test } from 'vitest';
 import { CONSUMERS_ENV as HANDLER_CONSUMERS_ENV, loadConfig } from '../../lambda/contract/config.ts';
 import { STANDARD_POLICY } from '../../lambda/failover/policy.ts';
+import { METRIC_OF_END } from '../../lambda/job/count-ends.ts';
 import { DIMENSION_SETS } from '../../lambda/serving/metrics.ts';
 import { Backend, Consumer, FallbackPolicy, GatewayCompute, LlmServing, Model, ResponseCache } from '../../lib';
 import { CONSUMERS_ENV } from '../../lib/private/serving-config';
-import { METRICS_BY_DIMENSION, METRICS_OF_GATEWAY } from '../../lib/private/serving-metrics';
+import { METRICS_BY_DIMENSION, METRICS_OF_GATEWAY, METRICS_OF_JOBS } from '../../lib/private/serving-metrics';
 import { anyModel, anyTier, assemblyOf, newStack, synthesize } from './fixture.ts';
 
 test('the handler reads what synthesis wrote, with the environment that it gets', () => {
@@ -79,6 +80,10 @@ test("both sides name the consumers' variable alike", () => {
 test('the metrics of a gateway are those that the handler writes', () => {
   const written = DIMENSION_SETS.find(({ dimensions }) => dimensions.length === 0);
   expect([...METRICS_OF_GATEWAY].sort()).toEqual([...(written?.metrics ?? [])].sort());
+});
+
+test('the metrics of a queue of jobs are those that its functions write', () => {
+  expect([...METRICS_OF_JOBS].sort()).toEqual(Object.values(METRIC_OF_END).sort());
 });
 
 test.each(['model', 'tier', 'feature'] as const)(

@@ -4,11 +4,13 @@ import { TextWidget } from 'aws-cdk-lib/aws-cloudwatch';
 import { describe, expect, test } from 'vitest';
 import {
   Backend,
+  CachePolicy,
   CostAlarms,
   Gateway,
   LlmServingStack,
   type LlmServingStackProps,
   Model,
+  ResponseCache,
   ServingDashboard,
   type ServingDashboardProps,
   ServingPreset,
@@ -64,7 +66,7 @@ describe('the dashboard', () => {
   });
 
   test('puts no widget over another, and none beyond the grid', () => {
-    const { widgets } = bodyOf(ofStack({ preset: ServingPreset.HYBRID, monthlyBudgetUsd: 100 }));
+    const { widgets } = bodyOf(ofStack({ preset: ServingPreset.HYBRID, monthlyBudgetUsd: 100, jobs: {} }));
     expect(widgets.length).toBeGreaterThan(15);
     for (const [index, a] of widgets.entries()) {
       expect(a.x + a.width).toBeLessThanOrEqual(24);
@@ -99,6 +101,63 @@ describe('the dashboard', () => {
       expect.arrayContaining(['USD per million tokens, idle included', 'Managed and fleets, USD an hour']),
     );
     expect(titles(ofStack({}))).not.toContain('## Fleet main');
+    const { widgets } = bodyOf(ofStack({ preset: ServingPreset.HYBRID, monthlyBudgetUsd: 9 }));
+    const today = widgets.find(({ properties }) => properties.title === 'Today (UTC), USD');
+    expect(JSON.stringify(today)).toMatch(/"FleetCostUsd",.*"period":86400/);
+  });
+
+  test('shows a cache where there is one, and of the models that it answers for', () => {
+    expect(titles(ofStack({}))).not.toContain('## Cache');
+    expect(titles(ofStack({}))).not.toContain('Saved by cached answers, USD an hour');
+    const stack = newStack();
+    const cache = ResponseCache.fromEndpoint({ host: 'valkey.example.com' });
+    const model = (modelName: string, policy?: CachePolicy) =>
+      new Model(stack, modelName, { backends: [Backend.staticReply('x')], cache: policy });
+    const gateway = new Gateway(stack, 'Gateway', {
+      models: [model('kept'), model('fresh', CachePolicy.off())],
+      tiers: [anyTier(stack)],
+      cache,
+    });
+    new ServingDashboard(stack, 'Dashboard', { gateway });
+    expect(titles(stack)).toEqual(
+      expect.arrayContaining([
+        '## Cache',
+        'Answered from the cache, %',
+        'Hits and misses',
+        'Saved by cached answers, USD an hour',
+      ]),
+    );
+    const body = JSON.stringify(bodyOf(stack).widgets);
+    for (const metric of ['CacheHits', 'CacheMisses', 'CacheErrors', 'SavedUsd']) {
+      expect(body).toContain(`"${metric}","model","kept"`);
+      expect(body).not.toContain(`"${metric}","model","fresh"`);
+    }
+  });
+
+  test('shows the jobs where there are some, and the states of their alarms', () => {
+    const stack = ofStack({ jobs: {} });
+    expect(titles(stack)).toEqual(
+      expect.arrayContaining([
+        '## Jobs',
+        'Jobs that wait and could run',
+        'How long the oldest of them has waited',
+        'Jobs that came to their end',
+        'Put aside',
+        'Alarms',
+      ]),
+    );
+    const body = JSON.stringify(bodyOf(stack).widgets);
+    for (const metric of ['ApproximateNumberOfMessagesVisible', 'ApproximateAgeOfOldestMessage']) {
+      expect(body).toContain(`"AWS/SQS","${metric}","QueueName"`);
+    }
+    for (const end of ['JobsSucceeded', 'JobsFailed', 'JobsCancelled', 'JobsExpired']) {
+      expect(body).toContain(`["LlmServing/Llm","${end}",`);
+    }
+    const alarms = bodyOf(stack).widgets.find(({ type }) => type === 'alarm') as unknown as {
+      properties: { alarms: unknown[] };
+    };
+    expect(alarms.properties.alarms).toHaveLength(4);
+    expect(titles(ofStack({}))).not.toContain('## Jobs');
   });
 
   test('takes widgets of your own at its end', () => {

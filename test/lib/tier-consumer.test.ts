@@ -125,7 +125,11 @@ describe('Consumer', () => {
       new Consumer(stack, 'Bob', { tier, consumerName: 'bob_1', description: 'Bob', enabled: false });
       return { tiers: [tier] };
     });
-    template.hasResourceProperties('AWS::ApiGateway::ApiKey', { Enabled: false, Description: 'Bob' });
+    template.hasResourceProperties('AWS::ApiGateway::ApiKey', {
+      Enabled: false,
+      Description: 'Bob',
+      Tags: [{ Key: 'llm-serving:consumer', Value: 'bob_1' }],
+    });
     expect(JSON.stringify(environment.LLM_CONSUMERS)).toContain('=bob_1:standard');
   });
 

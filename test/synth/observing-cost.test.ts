@@ -28,10 +28,10 @@ interface Counted {
 }
 
 /** Never written without a ledger. */
-const OF_LEDGER: ReadonlySet<string> = new Set(['SavedUsd', 'LedgerErrors', 'BudgetThresholds']);
+const OF_LEDGER: ReadonlySet<string> = new Set(['LedgerErrors', 'BudgetThresholds']);
 
 /** Never written without a cache. */
-const OF_CACHE: ReadonlySet<string> = new Set(['CacheHits', 'CacheMisses', 'CacheErrors']);
+const OF_CACHE: ReadonlySet<string> = new Set(['CacheHits', 'CacheMisses', 'CacheErrors', 'SavedUsd']);
 
 interface Template {
   readonly Resources: Record<string, { readonly Type: string; readonly Properties: Record<string, unknown> }>;

@@ -1,7 +1,7 @@
 import { App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
-import { LlmServingStack, ServingPreset } from '../../lib';
+import { LlmServingStack, type LlmServingStackProps, ServingPreset } from '../../lib';
 
 /** What a deployment can't make again when it is replaced: data, keys that clients hold, addresses that they call. */
 const STATEFUL = new Set([
@@ -25,8 +25,8 @@ const STATEFUL = new Set([
 ]);
 
 /** Logical id → type, and what becomes of it when the stack is deleted where that isn't deletion. */
-function stateful(preset: ServingPreset): Record<string, string> {
-  const stack = new LlmServingStack(new App(), 'LlmServing', { preset });
+function stateful(props: LlmServingStackProps): Record<string, string> {
+  const stack = new LlmServingStack(new App(), 'LlmServing', props);
   const { Resources } = Template.fromStack(stack).toJSON() as {
     Resources: Record<string, { Type: string; DeletionPolicy?: string }>;
   };
@@ -62,6 +62,23 @@ const FLEET = {
   VpcRejectedLogGroup1BF55A26: 'AWS::Logs::LogGroup, Retain',
 };
 
+const OPTED_IN = {
+  Cache18F6EE16: 'AWS::ElastiCache::ServerlessCache',
+  CostAlarmsMeterHandlerLogsF64DD7EE: 'AWS::Logs::LogGroup',
+  CostAlarmsTopicB23BD1B1: 'AWS::SNS::Topic',
+  CostAlarmsTopicKey40F075D3: 'AWS::KMS::Key',
+  ServingJobsApiLogs7C0D7851: 'AWS::Logs::LogGroup',
+  ServingJobsBucketA83C6CC4: 'AWS::S3::Bucket, Retain',
+  ServingJobsDelivererLogs7EBAF807: 'AWS::Logs::LogGroup',
+  ServingJobsF1279D9B: 'AWS::SQS::Queue',
+  ServingJobsJobsDeadLetters98A8AA4D: 'AWS::SQS::Queue',
+  ServingJobsNotices2595FCD6: 'AWS::SQS::Queue',
+  ServingJobsNoticesDeadLettersF2871BA3: 'AWS::SQS::Queue',
+  ServingJobsTableDBC1464A: 'AWS::DynamoDB::Table, Retain',
+  ServingJobsWebhookSecret546E48A4: 'AWS::SecretsManager::Secret',
+  ServingJobsWorkerLogs4733F481: 'AWS::Logs::LogGroup',
+};
+
 /**
  * A changed id is a replaced resource in the accounts of those who upgrade: a new address, new keys, lost data. So an id
  * here never changes; new resources are added.
@@ -74,8 +91,13 @@ describe('the logical ids of stateful resources', () => {
   ])(
     '%s',
     (preset, expected) => {
-      expect(stateful(preset)).toEqual(expected);
+      expect(stateful({ preset })).toEqual(expected);
     },
     120_000,
   );
+
+  test('with what can be opted into', () => {
+    const props = { preset: ServingPreset.HYBRID, responseCache: {}, jobs: {}, monthlyBudgetUsd: 5 };
+    expect(stateful(props)).toEqual({ ...MANAGED, ...FLEET, ...OPTED_IN });
+  }, 120_000);
 });

@@ -25,7 +25,7 @@ fleet alone; and from how much traffic on which is cheaper.
   --output-usd USD          per million output tokens
   --instance TYPE           of the fleet, default g6.xlarge
   --instance-hourly-usd USD its price, where it isn't the list's
-  --spot-factor F           what Spot costs of it, default 1: on-demand
+  --spot-factor F           what Spot costs of it: your assumption, default 1: on-demand
   --tokens-per-hour N       input and output tokens of a busy instance, default 1000000. Measure yours
   --min-instances N         of a fleet alone, also when nobody asks, default 1
   --managed-hours N         engineering a month: managed, default 2

@@ -7,6 +7,8 @@ const HOURS = 24;
 const HANDLER_GB = 0.5;
 const DISK_GIB = 200;
 const HOURS_A_MONTH = DAYS * HOURS;
+/** A request's two writes, of two units each on average, and its share of the two that every sixteenth makes besides. */
+const LEDGER_UNITS = 4.25;
 
 export type Kind = 'managed' | 'hybrid' | 'selfHosted';
 export const KINDS: readonly Kind[] = ['managed', 'hybrid', 'selfHosted'];
@@ -19,7 +21,7 @@ export interface Cost {
   readonly instances: number;
   /** Of `instances`, what no token was answered for. */
   readonly idle: number;
-  /** API Gateway and Lambda. */
+  /** API Gateway, Lambda and the ledger. */
   readonly gateway: number;
   /** Load balancer and NAT gateway. */
   readonly network: number;
@@ -93,7 +95,8 @@ function requestUsd({ inputTokens, outputTokens, cachedShare }: Profile, prices:
 
 function gatewayUsd({ secondsPerRequest }: Profile, prices: Prices): number {
   const requests = (prices.apiRequest.usd + 2 * prices.lambdaRequest.usd) / 1_000_000;
-  return requests + secondsPerRequest * HANDLER_GB * prices.lambdaSecond.usd;
+  const ledger = (LEDGER_UNITS * prices.ledgerUnit.usd) / 1_000_000;
+  return requests + ledger + secondsPerRequest * HANDLER_GB * prices.lambdaSecond.usd;
 }
 
 /** An hour of one, with its disk. */

@@ -20,6 +20,7 @@ export interface Prices {
   readonly apiRequest: Price;
   readonly lambdaRequest: Price;
   readonly lambdaSecond: Price;
+  readonly ledgerUnit: Price;
   readonly loadBalancer: Price;
   readonly natGateway: Price;
   readonly disk: Price;
@@ -42,6 +43,7 @@ export function pricesOf(profile: Profile): Prices {
     apiRequest: aws('API Gateway REST API', 3.5, 'million requests', 'api-gateway'),
     lambdaRequest: aws('Lambda requests (handler and authorizer)', 0.2, 'million requests', 'lambda'),
     lambdaSecond: aws('Lambda on Arm', 0.0000133334, 'GB-second', 'lambda'),
+    ledgerUnit: aws('DynamoDB on demand, the ledger', 0.625, 'million write units', 'dynamodb'),
     loadBalancer: aws('Application Load Balancer', 0.0225, 'hour', 'elasticloadbalancing'),
     natGateway: aws('NAT gateway', 0.045, 'hour', 'vpc'),
     disk: aws('EBS gp3, a disk of 200 GiB', 0.08, 'GiB and month', 'ebs'),
@@ -87,7 +89,7 @@ function instancePrice({ instance, instanceHourlyUsd, spotFactor }: Profile): Pr
   }
   const usd = instanceHourlyUsd ?? known.hourlyUsd;
   if (usd === undefined) throw new UsageError(`no hourly price is known for ${instance}: pass --instance-hourly-usd`);
-  const spot = spotFactor === 1 ? '' : `, Spot at ${spotFactor} of on-demand (given)`;
+  const spot = spotFactor === 1 ? '' : `, Spot at ${spotFactor} of on-demand (assumed, given)`;
   return {
     what: `${instance}, Linux${spot}`,
     usd: usd * spotFactor,

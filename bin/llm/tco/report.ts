@@ -12,7 +12,7 @@ const ROWS: ReadonlyArray<readonly [label: string, key: Exclude<keyof Cost, 'mos
   ['tokens of managed models', 'tokens'],
   ['instances and disks', 'instances'],
   ['  of that, idle', 'idle'],
-  ['API Gateway, Lambda', 'gateway'],
+  ['API Gateway, Lambda, ledger', 'gateway'],
   ['load balancer, NAT', 'network'],
   ['engineering', 'engineering'],
   ['total a month', 'total'],

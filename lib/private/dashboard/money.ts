@@ -19,7 +19,10 @@ export interface Money {
 
 /** What it costs: today, this month, by model, tier, feature and backend. */
 export function moneyRows({ gateway, meter, monthlyBudgetUsd }: Money): IWidget[] {
-  const today = figure('Today (UTC), USD', [gateway.metricCostUsd({ period: DAY, label: 'by tokens' })], 6);
+  const hours = (meter === undefined ? [] : fleetsOf(gateway)).map(({ fleet }) =>
+    fleet.metricCostUsd({ period: DAY, label: `fleet ${fleet.fleetName}, by hours` }),
+  );
+  const today = figure('Today (UTC), USD', [gateway.metricCostUsd({ period: DAY, label: 'by tokens' }), ...hours], 6);
   return [
     heading('Money'),
     new Row(today, ...(meter === undefined ? lastDays(gateway) : month(meter, monthlyBudgetUsd))),
@@ -115,12 +118,11 @@ function byKind(gateway: Gateway, meter: CostMeter | undefined): IMetric[] {
   ];
 }
 
-/** Only a ledger knows of answers that a cache saved, and of budgets of consumers. */
 function saved(gateway: Gateway): IMetric[] {
-  if (gateway.usageLedger === undefined) return [];
-  return gateway.models.map((model) => model.metricSavedUsd({ period: HOUR, label: model.modelName }));
+  return gateway._cachedModels().map((model) => model.metricSavedUsd({ period: HOUR, label: model.modelName }));
 }
 
+/** Only a ledger knows of consumers' budgets. */
 function thresholds(gateway: Gateway): IMetric[] {
   if (gateway.usageLedger === undefined) return [];
   return gateway.tiers.map((tier) => tier.metricBudgetThresholds({ period: HOUR, label: tier.tierName }));

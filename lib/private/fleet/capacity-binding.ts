@@ -24,6 +24,10 @@ export interface CapacityBinding {
 /** What is known of a capacity before there is a fleet. */
 export interface CapacityFacts {
   readonly instances: readonly GpuInstance[];
-  /** USD an hour of one instance of the first type; undefined when neither given nor known. */
+  /** USD an hour of one instance of the first type, on Spot where it is; undefined when neither given nor known. */
   readonly hourlyUsd?: number;
+  /** Instances that are on-demand although others are Spot: so many come first, and cost more. */
+  readonly onDemandBase?: { readonly instances: number; readonly hourlyUsd?: number };
+  /** What a Spot instance costs was neither said nor implied. */
+  readonly spotPriceUnknown: boolean;
 }

@@ -26,6 +26,7 @@ export function warnOf(scope: Construct, fleet: FleetFacts): void {
     fleetNeedsInternet: isolationProblem(fleet),
     kvCacheIsShared: sharingProblem(fleet),
     clusterHasNoInsights: insightsProblem(fleet),
+    fleetSpotPrice: spotProblem(fleet),
   };
   for (const [id, text] of Object.entries(warnings)) {
     if (text !== undefined) Annotations.of(scope).addWarningV2(`cdk-llm-serving:${id}`, text);
@@ -51,4 +52,9 @@ function insightsProblem({ fleetName, cluster }: FleetFacts): string | undefined
   const isOn = settings.some(({ name, value }) => name === 'containerInsights' && value !== 'disabled');
   if (isOn) return undefined;
   return `cluster "${cluster.node.path}" has no Container Insights: metricTasks, metricGpuHours and a CostMeter find nothing of fleet "${fleetName}". Pass containerInsightsV2: ContainerInsights.ENABLED to the cluster`;
+}
+
+function spotProblem({ fleetName, facts }: FleetFacts): string | undefined {
+  if (!facts.spotPriceUnknown) return undefined;
+  return `fleet "${fleetName}" is on Spot, and its tokens and hours are counted at the on-demand price: pass spotPriceFactor to its capacity, what Spot costs of that`;
 }

@@ -15,6 +15,8 @@ interface Key {
   readonly id: string;
   readonly value: string;
   readonly name: string;
+  readonly description?: string;
+  readonly tags?: Record<string, string>;
   enabled: boolean;
   plan?: string;
 }
@@ -22,7 +24,11 @@ interface Key {
 /** The few operations of API Gateway's REST-JSON protocol that the command uses. */
 class ApiGatewayStandIn {
   readonly keys = new Map<string, Key>();
-  plans = [{ id: 'plan1', name: 'Standard', description: 'Tier standard' }];
+  plans = [
+    { id: 'plan1', name: 'Standard', description: 'Tier standard', apiStages: [{ apiId: 'api1', stage: 'live' }] },
+    { id: 'plan0', name: 'Paid', description: 'Tier paid', apiStages: [{ apiId: 'api1', stage: 'live' }] },
+    { id: 'planX', name: 'Elsewhere', description: 'Tier else', apiStages: [{ apiId: 'api2', stage: 'live' }] },
+  ];
   refusesPlanKeys = false;
   readonly server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
@@ -39,6 +45,9 @@ class ApiGatewayStandIn {
     const id = /^\/apikeys\/(.+)$/.exec(path)?.[1] ?? '';
     const key = this.keys.get(id);
     if (method === 'GET' && path === '/usageplans') return [200, { item: this.plans }];
+    if (method === 'GET' && path === '/apikeys') {
+      return [200, { item: [...this.keys.values()].map(({ value: _, ...rest }) => rest) }];
+    }
     if (method === 'POST' && path === '/apikeys') {
       const made = {
         id: `key${this.keys.size + 1}`,
@@ -50,6 +59,10 @@ class ApiGatewayStandIn {
       return [201, made];
     }
     const plan = /^\/usageplans\/(.+)\/keys$/.exec(path)?.[1];
+    if (method === 'GET' && plan !== undefined) {
+      const inPlan = [...this.keys.values()].filter((each) => each.plan === plan);
+      return [200, { item: inPlan.map(({ id: keyId, name }) => ({ id: keyId, name, type: 'API_KEY' })) }];
+    }
     if (method === 'POST' && plan !== undefined) {
       if (this.refusesPlanKeys) return [400, { type: 'BadRequestException', message: 'no more keys' }];
       const added = this.keys.get(body.keyId ?? '');
@@ -206,11 +219,31 @@ describe('keys', () => {
   });
 
   test('asks which plan when several deployments have the tier', async () => {
-    gateway.plans.push({ id: 'plan2', name: 'Other', description: 'Tier standard' });
+    const apiStages = [{ apiId: 'api3', stage: 'live' }];
+    gateway.plans.push({ id: 'plan2', name: 'Other', description: 'Tier standard', apiStages });
     const { err } = await llm('keys', 'create', 'carol', '--tier', 'standard');
     expect(err).toContain('pass --usage-plan with one of plan1 (Standard), plan2 (Other)');
     expect((await llm('keys', 'create', 'carol', '--tier', 'standard', '--usage-plan', 'plan2')).status).toBe(0);
     expect(gateway.keys.get('key1')?.plan).toBe('plan2');
+  });
+
+  test.each<[string, Partial<Key>]>([
+    ['its tag', { description: 'The web site', tags: { 'llm-serving:consumer': 'carol' } }],
+    ['its description', { description: 'Consumer carol, tier paid' }],
+  ])("doesn't make one for a consumer that the deployment declares, in whichever tier, by %s", async (_, declared) => {
+    const key = { id: 'declared', value: 'v', name: 'Llm-Carol-X', enabled: true };
+    gateway.keys.set('declared', { ...key, ...declared, plan: 'plan0' });
+    const { status, out, err } = await llm('keys', 'create', 'carol', '--tier', 'standard');
+    expect({ status, out }).toEqual({ status: 1, out: '' });
+    expect(err).toContain('consumer carol is declared in the deployment, with the key declared');
+    expect(gateway.keys.size).toBe(1);
+    expect((await llm('keys', 'create', 'caro', '--tier', 'standard')).status).toBe(0);
+  });
+
+  test("takes a name that only another deployment's consumer has", async () => {
+    const description = 'Consumer carol, tier else';
+    gateway.keys.set('other', { id: 'other', value: 'v', name: 'X', enabled: true, description, plan: 'planX' });
+    expect((await llm('keys', 'create', 'carol', '--tier', 'standard')).status).toBe(0);
   });
 
   test('does not make a second key for a consumer that has one', async () => {

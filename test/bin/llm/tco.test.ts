@@ -33,6 +33,9 @@ describe('a month', () => {
     const { costs } = await report(...DEAR, '--requests-per-day', '1000');
     expect(costs.managed.tokens).toBeCloseTo(0.01 * 1000 * 30.4, 6);
     expect(costs.managed).toMatchObject({ instances: 0, idle: 0, network: 0 });
+    // API Gateway, two requests to Lambda, the ledger's writes, and 8 s of half a GB.
+    const request = (3.5 + 2 * 0.2 + 4.25 * 0.625) / 1e6 + 8 * 0.5 * 0.0000133334;
+    expect(costs.managed.gateway).toBeCloseTo(request * 1000 * 30.4, 6);
   });
 
   test('self-hosted costs whole instances, the idle part of them apart', async () => {
@@ -88,10 +91,28 @@ test('the lines cross where both cost the same', async () => {
 
 test('every price is told with its source and date', async () => {
   const { out } = await tco();
-  for (const what of ['g6.xlarge', 'amazon.nova-lite-v1:0: output', 'API Gateway', 'NAT gateway', 'EBS gp3']) {
+  for (const what of [
+    'g6.xlarge',
+    'amazon.nova-lite-v1:0: output',
+    'API Gateway',
+    'DynamoDB',
+    'NAT gateway',
+    'EBS gp3',
+  ]) {
     expect(out).toMatch(new RegExp(`^${what}.* (https://aws.amazon.com/\\S+|@pydantic/genai-prices .+)  .+$`, 'm'));
   }
   expect(JSON.parse(readFileSync('package.json', 'utf8')).dependencies['@pydantic/genai-prices']).toBe(PRICES_VERSION);
+});
+
+test('Spot is the given share of on-demand, and told as the assumption that it is', async () => {
+  const { prices } = await report('--spot-factor', '0.5', '--instance', 'g6e.xlarge');
+  expect(prices).toContainEqual({
+    what: 'g6e.xlarge, Linux, Spot at 0.5 of on-demand (assumed, given)',
+    usd: 1.861 / 2,
+    per: 'hour',
+    source: 'https://aws.amazon.com/ec2/pricing/on-demand/',
+    date: 'August 2026',
+  });
 });
 
 test('a file may describe the traffic, and flags come before it', async () => {

@@ -501,6 +501,24 @@ describe('as a backend', () => {
     expect(Backend.fleet(own).price.outputUsd).toBe(1);
   });
 
+  test('costs the given share of on-demand on Spot, and warns when nobody says which', () => {
+    const spot = (options: object) =>
+      fleetTemplate({ capacity: GpuCapacity.ec2({ instanceTypes: [L40S], spot: true, ...options }) });
+    const priceOf = (options: object) => Backend.fleet(spot(options).fleet).price.inputUsd;
+    expect(priceOf({ spotPriceFactor: 0.4 })).toBeCloseTo(0.4 * 1.861, 6);
+    expect(priceOf({ hourlyPriceUsd: 2, spotPriceFactor: 0.5 })).toBe(1);
+    expect(priceOf({})).toBe(1.861);
+    // The first requests meet the instance that is on-demand.
+    expect(priceOf({ spotPriceFactor: 0.4, onDemandBase: 1 })).toBe(1.861);
+    const managed = GpuCapacity.managedInstances({ instanceTypes: [L40S], spot: true, spotPriceFactor: 0.25 });
+    expect(Backend.fleet(fleetTemplate({ capacity: managed }).fleet).price.inputUsd).toBeCloseTo(0.25 * 1.861, 5);
+    const warnings = (options: object) =>
+      Annotations.fromStack(spot(options).stack).findWarning('*', Match.stringLikeRegexp('pass spotPriceFactor'));
+    expect(warnings({})).toHaveLength(1);
+    expect(warnings({ spotPriceFactor: 1 })).toHaveLength(0);
+    expect(warnings({ hourlyPriceUsd: 0.7 })).toHaveLength(0);
+  });
+
   test('needs a price where none is known', () => {
     const capacity = GpuCapacity.ec2({ instanceTypes: [new InstanceType('p5e.48xlarge')] });
     const fleet = fleetIn(newStack(), { capacity });
@@ -707,6 +725,16 @@ test.each<[string, () => unknown, RegExp]>([
     'an on-demand base without Spot',
     () => GpuCapacity.ec2({ instanceTypes: [L40S], onDemandBase: 1 }),
     /^onDemandBase needs spot/,
+  ],
+  [
+    "a Spot price of more than on-demand's",
+    () => GpuCapacity.ec2({ instanceTypes: [L40S], spot: true, spotPriceFactor: 1.2 }),
+    /^spotPriceFactor must be a number between 0\.01 and 1, got 1\.2/,
+  ],
+  [
+    'a Spot price without Spot',
+    () => GpuCapacity.managedInstances({ instanceTypes: [L40S], spotPriceFactor: 0.5 }),
+    /^spotPriceFactor needs spot/,
   ],
   ['a negative price', () => GpuCapacity.ec2({ instanceTypes: [L40S], hourlyPriceUsd: -1 }), /^hourlyPriceUsd must be/],
   ['a priority beyond 100', () => new Tier(newStack(), 'T', { priority: 101 }), /^priority must be a whole number/],

@@ -1,6 +1,9 @@
 import { connect } from 'node:net';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Invoke } from '../../../local/apigateway/authorizer.ts';
+import { RestApi } from '../../../local/apigateway/rest-api.ts';
+import { stageMetrics } from '../../../local/apigateway/stage-metrics.ts';
+import { MetricStore } from '../../../local/cloudwatch/metric-store.ts';
 import { FunctionError, RequestTooLargeError, ThrottledError } from '../../../local/lambda/invocation.ts';
 import { buffered, definition, echo, lambda, method, NULS, send, start, streaming } from './api.ts';
 
@@ -307,6 +310,27 @@ describe('the access log', () => {
     });
     expect(JSON.parse(accessLog[1] ?? '')).toMatchObject({ status: 403, path: '/b', mode: '-' });
   });
+});
+
+test('a stage tells CloudWatch of each answer, by kinds of errors', async () => {
+  const api = definition({ 'GET /a': method(), 'GET /b': method({ apiKeyRequired: true }) });
+  const store = new MetricStore({ now: () => 1000 });
+  const invoke: Invoke = async (_, event) =>
+    buffered({
+      statusCode: Number(
+        (event as { queryStringParameters?: { status?: string } }).queryStringParameters?.status ?? 200,
+      ),
+    });
+  const server = new RestApi({ api, invoke, answered: stageMetrics(api, store) });
+  onTestFinished(() => server.close());
+  const url = `http://127.0.0.1:${await server.listen(0)}`;
+  for (const path of ['/a', '/a?status=404', '/a?status=500', '/b', '/nowhere']) await send(url + path);
+  const dimensions = { ApiName: api.name, Stage: api.stage.name };
+  const of = (name: string, statistic: string) =>
+    store.statistic({ namespace: 'AWS/ApiGateway', name, dimensions }, statistic, 0, 2000);
+  await vi.waitFor(() => expect(of('Count', 'Sum')).toBe(5));
+  expect([of('4XXError', 'Sum'), of('5XXError', 'Sum'), of('5XXError', 'Average')]).toEqual([3, 1, 0.2]);
+  expect(of('Latency', 'SampleCount')).toBe(5);
 });
 
 test('many requests at once are answered, each with its own answer', async () => {

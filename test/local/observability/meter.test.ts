@@ -113,6 +113,15 @@ describe('a fleet', () => {
     expect(fleetSum('GpuHours')).toBeCloseTo(2 * 4, 6);
   });
 
+  test('on Spot costs its on-demand instances first, and then those on Spot', async () => {
+    const onDemandBase = { instances: 1, hourlyUsd: 6 };
+    const [fleet] = FLEET.fleets;
+    if (fleet === undefined) throw new Error('no fleet');
+    runTasks(6, NOW - 70 * MINUTE, NOW - 10 * MINUTE);
+    await meter({ ...FLEET, fleets: [{ ...fleet, onDemandBase }] }, metrics(), NOW);
+    expect(fleetSum('FleetCostUsd')).toBeCloseTo(6 + 2 * 2.4, 6);
+  });
+
   test('costs what Container Insights says of instances, where it says it', async () => {
     runTasks(1, NOW - 70 * MINUTE, NOW - 10 * MINUTE);
     for (let time = NOW - 70 * MINUTE; time < NOW - 10 * MINUTE; time += MINUTE) {
