@@ -51,6 +51,7 @@ const settings = {
   tracing: boolean,
   dashboard: boolean,
   monthlyBudgetUsd: number,
+  killSwitchHourlyUsd: number,
   alarmEmail: text,
   cloudWatchRole: boolean,
   memorySizeMiB: number,
@@ -87,6 +88,7 @@ export function stackFromContext(app: App): LlmServingStack {
     tracing: context.tracing,
     dashboard: context.dashboard,
     monthlyBudgetUsd: context.monthlyBudgetUsd,
+    killSwitchHourlyUsd: context.killSwitchHourlyUsd,
     alarmEmails: context.alarmEmail?.split(',').map((email) => email.trim()),
     cloudWatchRole: context.cloudWatchRole,
     compute: GatewayCompute.lambda({

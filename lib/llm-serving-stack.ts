@@ -3,6 +3,7 @@ import { InstanceType, type IVpc } from 'aws-cdk-lib/aws-ec2';
 import type { ContainerImage } from 'aws-cdk-lib/aws-ecs';
 import { Construct } from 'constructs';
 import { CostAlarms } from './cost/cost-alarms';
+import { KillSwitch } from './cost/kill-switch';
 import type { FleetScaling } from './fleet/fleet-scaling';
 import { GpuCapacity, type IGpuCapacity } from './fleet/gpu-capacity';
 import { ModelFleet } from './fleet/model-fleet';
@@ -172,6 +173,14 @@ export interface LlmServingStackProps extends StackProps, GatewayOptions {
   readonly alarmEmails?: string[];
 
   /**
+   * USD within an hour, at which all models are paused until somebody resumes them: their requests get 403. At $0.20 a
+   * month for its alarms, and $1 for the key of a topic where there are no cost alarms.
+   *
+   * @default - none: no kill switch
+   */
+  readonly killSwitchHourlyUsd?: number;
+
+  /**
    * Takes jobs as well: requests that are answered later. `{}` for the defaults.
    *
    * @default - live requests only
@@ -192,6 +201,9 @@ export class LlmServingStack extends Stack {
 
   /** The cost alarms; undefined without `monthlyBudgetUsd` and `alarmEmails`. */
   public readonly costAlarms?: CostAlarms;
+
+  /** The kill switch; undefined without `killSwitchHourlyUsd`. */
+  public readonly killSwitch?: KillSwitch;
 
   /** The dashboard; undefined if it was not wanted. */
   public readonly dashboard?: ServingDashboard;
@@ -222,6 +234,12 @@ export class LlmServingStack extends Stack {
     if (monthlyBudgetUsd !== undefined || emails !== undefined) {
       const { encryptionKey } = props;
       this.costAlarms = new CostAlarms(this, 'CostAlarms', { gateway, monthlyBudgetUsd, emails, encryptionKey });
+    }
+    if (props.killSwitchHourlyUsd !== undefined) {
+      this.killSwitch = new KillSwitch(this, 'KillSwitch', {
+        ...{ gateway, hourlyUsd: props.killSwitchHourlyUsd },
+        ...{ topic: this.costAlarms?.topic, encryptionKey: props.encryptionKey },
+      });
     }
     new SavedQueries(this, 'Queries', { gateway });
     if (props.dashboard ?? true) {

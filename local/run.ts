@@ -24,6 +24,7 @@ import { Observability } from './observability.ts';
 import { readGivenValues } from './secrets/given-values.ts';
 import { SecretStore } from './secrets/secret-store.ts';
 import { startSecretsManager } from './secrets/secrets-manager.ts';
+import { startSns } from './sns/server.ts';
 import { apiKeyValue, readSeed } from './state.ts';
 import { Caches } from './valkey/caches.ts';
 
@@ -113,11 +114,18 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
     const store = new MetricStore(clock);
     const cloudWatch = await startCloudWatch(store);
     started.push(() => cloudWatch.close());
+    let observability: Observability | undefined;
+    const sns = await startSns(async (...message) => {
+      if (observability === undefined) throw new Error('nobody listens yet');
+      return observability.publish(...message);
+    });
+    started.push(() => sns.close());
     const urls = {
       secretsManager: secretsManager.url,
       bedrockRuntime: bedrock.url,
       dynamoDb: dynamoDb?.url,
       cloudWatch: cloudWatch.url,
+      sns: sns.url,
       messaging: messaging?.url,
     };
     const log = options.log ?? (() => {});
@@ -150,14 +158,15 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       if (method.integration.type === 'AWS_PROXY') functions.prepare(method.integration.functionArn);
       if (method.authorizer !== undefined) functions.prepare(method.authorizer.functionArn);
     }
-    const observability = new Observability(stacks, {
+    const watching = new Observability(stacks, {
       ...{ clock, store, log },
       invoke: (arn, event) => functions.invoke(arn, event),
     });
-    started.push(async () => observability.close());
-    for (const arn of observability.scheduled) functions.prepare(arn);
+    observability = watching;
+    started.push(async () => watching.close());
+    for (const arn of watching.scheduled) functions.prepare(arn);
     const api = new RestApi({
-      page: observability.handle,
+      page: watching.handle,
       api: definition,
       invoke: (arn, event) => functions.invoke(arn, event),
       ...(options.accessLog === undefined ? {} : { accessLog: options.accessLog }),
@@ -182,7 +191,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       ...(jobs === undefined ? {} : { jobs }),
       fleets: fleets.all,
       caches: caches.urls,
-      observability,
+      observability: watching,
       missingSecrets: options.realAws === true ? [] : missingSecrets(stacks, secrets),
       get pids() {
         return [...functions.prepared.flatMap((fn) => fn.pids), ...fleets.pids, ...caches.pids];

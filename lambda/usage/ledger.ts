@@ -4,8 +4,12 @@ import {
   accountOf,
   committedOf,
   consumerPurse,
+  DAY_MS,
+  dayOf,
   EXPIRES,
   exhaustedOf,
+  HOUR_MS,
+  hourOf,
   type Item,
   isOver,
   LISTED_UNDER,
@@ -19,7 +23,10 @@ import {
   reservationsIn,
   reservedOf,
   spentIn,
+  spentInDay,
+  spentInHour,
   staleIn,
+  staleSpendingIn,
   teamPurse,
   tokensOfMinute,
   untilNextMinute,
@@ -52,6 +59,15 @@ export interface Payer {
   readonly requestsPerMinute?: number | undefined;
   /** Shares of a budget that somebody is told of when they are spent: 0.5, 0.8, 1. */
   readonly thresholds: readonly number[];
+  /** What one consumer's spending mustn't pass: it is paused then. */
+  readonly hardLimits?:
+    | {
+        readonly hourNano: number | undefined;
+        readonly dayNano: number | undefined;
+        /** Absent: until somebody resumes it. */
+        readonly pauseMs: number | undefined;
+      }
+    | undefined;
 }
 
 export interface Ask {
@@ -113,9 +129,20 @@ export interface Crossing {
   readonly budgetNano: number;
 }
 
+/** A consumer's spending of an hour or a day just passed its hard limit, or a multiple of it. */
+export interface HardCrossing {
+  readonly consumer: string;
+  readonly per: 'hour' | 'day';
+  /** The beginning of that hour or day. */
+  readonly since: number;
+  readonly spentNano: number;
+  readonly limitNano: number;
+}
+
 export interface Settled {
   /** Shares of budgets that this request's cost passed. Each is passed by one request, whoever settles at the same time. */
   readonly crossings: readonly Crossing[];
+  readonly hardCrossings: readonly HardCrossing[];
 }
 
 /** Records that an account's item holds before somebody moves them, and after how many more the next one tries. */
@@ -147,6 +174,10 @@ export class Ledger {
     this.#now = options.now ?? Date.now;
     this.#bucketSeconds = Math.max(1, Math.ceil(options.reservationMs / 1000 / BUCKETS));
     this.table = new LedgerTable(options.table, options.timeoutMs);
+  }
+
+  now(): number {
+    return this.#now();
   }
 
   /** Whether a payer has limits that a request has to be held against before it runs. */
@@ -265,9 +296,12 @@ export class Ledger {
       (waiting.length - OUTBOX_RECORDS) % OUTBOX_RETRY === 0
     ) {
       // Should it fail, they stay where they are, counted all the same, and a later request tries.
-      await this.#moveRecords(payer, at, waiting.slice(0, MAX_MOVED)).catch(() => {});
+      const stale = staleSpendingIn(item, this.#now());
+      await this.#moveRecords(payer, at, waiting.slice(0, MAX_MOVED), stale).catch(() => {});
     }
-    return { crossings: record === undefined ? [] : crossingsOf(payer, item, costOf(record)) };
+    if (record === undefined) return NOTHING_CROSSED;
+    const cost = costOf(record);
+    return { crossings: crossingsOf(payer, item, cost), hardCrossings: hardCrossingsOf(payer, at, item, cost) };
   }
 
   #tryReserve({ payer, tokens, nano, enforceBudgets }: Ask, at: number): Promise<Updated> {
@@ -344,6 +378,9 @@ export class Ledger {
         .when(`attribute_exists(${update.name(bucket)})`);
     }
     const own = consumerPurse(payer.consumer);
+    if (payer.hardLimits !== undefined && cost !== 0) {
+      update.add(spentInHour(own, hourOf(at)), cost).add(spentInDay(own, dayOf(at)), cost);
+    }
     // A minute that is over limits nobody, and its attribute may be gone already.
     if (inBucket && payer.tokensPerMinute !== undefined && minuteOf(this.#now()) === minuteOf(at)) {
       update.add(tokensOfMinute(own, minuteOf(at)), (record === undefined ? 0 : tokensOf(record)) - tokens);
@@ -365,7 +402,7 @@ export class Ledger {
   }
 
   /** Into an item of their own, then out of the account's. Twice in the table for a moment: readers look at their ids. */
-  async #moveRecords(payer: Payer, at: number, records: readonly string[]): Promise<void> {
+  async #moveRecords(payer: Payer, at: number, records: readonly string[], stale: readonly string[]): Promise<void> {
     const decoded = records.map(decodeRecord);
     const [first, last] = [records[0] ?? '', records.at(-1) ?? ''];
     const [oldest, newest] = [Math.min(...decoded.map((r) => r.at)), Math.max(...decoded.map((r) => r.at))];
@@ -381,6 +418,7 @@ export class Ledger {
     const list = update.name(OUTBOX);
     // From the end: DynamoDB takes them by their places before the update, dynalite by those after the last removal.
     for (let index = records.length - 1; index >= 0; index--) update.remove(`${list}[${index}]`);
+    for (const attribute of stale) update.removeAttribute(attribute);
     update.when(`${list}[0] = ${update.value({ S: first })}`);
     update.when(`${list}[${records.length - 1}] = ${update.value({ S: last })}`);
     await this.table.update(update.input(this.table.name, keyOf(payer, at)));
@@ -407,7 +445,7 @@ export class Ledger {
   }
 }
 
-const NOTHING_CROSSED: Settled = { crossings: [] };
+const NOTHING_CROSSED: Settled = { crossings: [], hardCrossings: [] };
 const CONTENDED = { limit: 'tokens per minute', maximum: 0, retryAfterMs: 1000, never: false } as const;
 
 const keyOf = (payer: Payer, at: number): Item => accountKey(accountOf(payer.consumer, payer.team), monthOf(at));
@@ -468,6 +506,27 @@ function crossingsOf(payer: Payer, item: Item | undefined, cost: number): Crossi
     return shares
       .filter((share) => spentNano - cost < share * budgetNano && spentNano >= share * budgetNano)
       .map((threshold) => ({ purse, threshold, spentNano, budgetNano }));
+  });
+}
+
+/** Multiples too: for one who was resumed and goes on, and for a crossing that nobody could act on. */
+function hardCrossingsOf(
+  { consumer, hardLimits }: Payer,
+  at: number,
+  item: Item | undefined,
+  cost: number,
+): HardCrossing[] {
+  if (hardLimits === undefined) return [];
+  const purse = consumerPurse(consumer);
+  const periods = [
+    ['day', hardLimits.dayNano, spentInDay(purse, dayOf(at)), dayOf(at) * DAY_MS],
+    ['hour', hardLimits.hourNano, spentInHour(purse, hourOf(at)), hourOf(at) * HOUR_MS],
+  ] as const;
+  return periods.flatMap(([per, limitNano, attribute, since]) => {
+    if (limitNano === undefined) return [];
+    const spentNano = numberIn(item, attribute);
+    const isCrossing = Math.floor(spentNano / limitNano) > Math.floor((spentNano - cost) / limitNano);
+    return isCrossing ? { consumer, per, since, spentNano, limitNano } : [];
   });
 }
 
