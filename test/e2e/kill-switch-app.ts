@@ -22,5 +22,5 @@ const { gateway } = new LlmServing(stack, 'Serving', {
 const costAlarms = new CostAlarms(stack, 'CostAlarms', { gateway, tierDailyUsd: { standard: 2 } });
 const killSwitch = new KillSwitch(stack, 'KillSwitch', { gateway, topic: costAlarms.topic });
 killSwitch.pauseModelOn(costAlarms.tierSpend('standard'), chat, { reason: 'the standard tier has had enough' });
-killSwitch.pauseConsumersAbove(bounded, { hourlyUsd: 1 });
+killSwitch.pauseConsumersAbove(bounded, { hourlyUsd: 0.5 });
 (stack.node.root as App).synth();

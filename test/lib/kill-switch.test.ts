@@ -1,10 +1,20 @@
-import { Duration, type Stack } from 'aws-cdk-lib';
+import { App, Duration, type Stack } from 'aws-cdk-lib';
 import { Annotations, Match, Template } from 'aws-cdk-lib/assertions';
 import { Alarm, Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import { Key } from 'aws-cdk-lib/aws-kms';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { describe, expect, test } from 'vitest';
-import { Consumer, CostAlarms, Gateway, KillSwitch, type KillSwitchProps, Team, Tier, UsageLedger } from '../../lib';
+import {
+  Consumer,
+  CostAlarms,
+  Gateway,
+  KillSwitch,
+  type KillSwitchProps,
+  LlmServingStack,
+  Team,
+  Tier,
+  UsageLedger,
+} from '../../lib';
 import { KILL_SWITCH_ENV, type KillSwitchConfig } from '../../lib/private/kill-switch-config';
 import { anyModel, newStack, read, statements } from './fixture.ts';
 
@@ -190,6 +200,28 @@ describe('a kill switch', () => {
     // The assertions' templates refuse circles.
     expect(() => Template.fromStack(stack)).not.toThrow();
     Annotations.fromStack(stack).hasNoError('*', Match.anyValue());
+  });
+});
+
+describe('the stack', () => {
+  const OF_STACK = { MetricName: 'CostUsd', Period: 3600, Threshold: 50 };
+
+  test('has none by default', () => {
+    const stack = new LlmServingStack(new App(), 'Llm');
+    expect(stack.killSwitch).toBeUndefined();
+    Template.fromStack(stack).resourceCountIs('AWS::SNS::Topic', 0);
+  });
+
+  test.each([
+    ['with a topic of its own', {}, '^KillSwitchTopic'],
+    ['that tells who is told of cost alarms', { alarmEmails: ['ops@example.com'] }, '^CostAlarmsTopic'],
+  ])('has one %s', (_, props, topic) => {
+    const stack = new LlmServingStack(new App(), 'Llm', { killSwitchHourlyUsd: 50, ...props });
+    const template = Template.fromStack(stack);
+    template.resourceCountIs('AWS::SNS::Topic', 1);
+    const AlarmActions = [{ Ref: Match.stringLikeRegexp(topic) }];
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', { ...OF_STACK, AlarmActions });
+    expect(configOf(template).alarms).toMatchObject([{ pauses: [{ kind: 'model', name: 'nova-lite' }] }]);
   });
 });
 
