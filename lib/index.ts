@@ -5,6 +5,7 @@ export * from './cost/alarm-topic';
 export * from './cost/bill-anomalies';
 export * from './cost/cost-alarms';
 export * from './cost/cost-meter';
+export * from './cost/kill-switch';
 export * from './cost/monthly-budget';
 export * from './fleet/engine-options';
 export * from './fleet/fleet-scaling';

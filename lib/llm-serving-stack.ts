@@ -7,6 +7,7 @@ import { Construct } from 'constructs';
 import { type CacheOptions, ResponseCache } from './cache/response-cache';
 import { BillAnomalies, type BillAnomaliesOptions } from './cost/bill-anomalies';
 import { CostAlarms, type CostAlarmsOptions } from './cost/cost-alarms';
+import { KillSwitch } from './cost/kill-switch';
 import { MonthlyBudget, type MonthlyBudgetProps } from './cost/monthly-budget';
 import type { FleetScaling } from './fleet/fleet-scaling';
 import { GpuCapacity, type IGpuCapacity } from './fleet/gpu-capacity';
@@ -256,6 +257,14 @@ export interface LlmServingStackProps extends StackProps, GatewayOptions {
   readonly topConsumers?: boolean;
 
   /**
+   * USD within an hour, at which all models are paused until somebody resumes them: their requests get 403. At $0.20 a
+   * month for its alarms, and $1 for the key of a topic where there are no cost alarms.
+   *
+   * @default - none: no kill switch
+   */
+  readonly killSwitchHourlyUsd?: number;
+
+  /**
    * Takes jobs as well: requests that are answered later. `{}` for the defaults.
    *
    * @default - live requests only
@@ -279,6 +288,9 @@ export class LlmServingStack extends Stack {
 
   /** The cost alarms; undefined without `monthlyBudgetUsd`, `alarmEmails` and `costAlarms`. */
   public readonly costAlarms?: CostAlarms;
+
+  /** The kill switch; undefined without `killSwitchHourlyUsd`. */
+  public readonly killSwitch?: KillSwitch;
 
   /** The dashboard; undefined if it was not wanted. */
   public readonly dashboard?: ServingDashboard;
@@ -313,6 +325,12 @@ export class LlmServingStack extends Stack {
     const { gateway, jobs } = this.serving;
     const alarmOptions = costAlarmsOf(props);
     if (alarmOptions !== undefined) this.costAlarms = new CostAlarms(this, 'CostAlarms', { ...alarmOptions, gateway });
+    if (props.killSwitchHourlyUsd !== undefined) {
+      this.killSwitch = new KillSwitch(this, 'KillSwitch', {
+        ...{ gateway, hourlyUsd: props.killSwitchHourlyUsd },
+        ...{ topic: this.costAlarms?.topic, encryptionKey: props.encryptionKey },
+      });
+    }
     const failoverAlarms = this.watch(props);
     new SavedQueries(this, 'Queries', { gateway, topConsumers: props.topConsumers });
     if (props.dashboard ?? true) {

@@ -7,6 +7,7 @@ export interface ServiceUrls {
   /** SQS and S3. Absent when the templates have neither a queue nor a bucket. */
   readonly messaging?: string | undefined;
   readonly cloudWatch?: string | undefined;
+  readonly sns?: string | undefined;
 }
 
 /**
@@ -28,6 +29,7 @@ export function serviceVariables(
     AWS_ENDPOINT_URL_SECRETS_MANAGER: urls.secretsManager,
     AWS_ENDPOINT_URL_BEDROCK_RUNTIME: urls.bedrockRuntime,
     ...(urls.cloudWatch === undefined ? {} : { AWS_ENDPOINT_URL_CLOUDWATCH: urls.cloudWatch }),
+    ...(urls.sns === undefined ? {} : { AWS_ENDPOINT_URL_SNS: urls.sns }),
     ...(urls.dynamoDb === undefined ? {} : { AWS_ENDPOINT_URL_DYNAMODB: urls.dynamoDb }),
     ...(urls.messaging === undefined ? {} : messagingVariables(urls.messaging)),
     ...Object.fromEntries(own),

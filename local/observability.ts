@@ -49,6 +49,11 @@ export class Observability {
     return this.#topics.messages;
   }
 
+  /** What a function publishes. @returns the message's id */
+  publish(topicArn: string, subject: string, body: string): Promise<string> {
+    return this.#topics.publish(topicArn, subject, body);
+  }
+
   /** ARNs of functions that run by a schedule. */
   get scheduled(): string[] {
     return this.#schedules.targets;
@@ -79,7 +84,7 @@ export class Observability {
 
 /** What CloudWatch publishes, less the metric's own definition. */
 function messageOf({ alarm, before }: StateChange): string {
-  const { definition, state, reason, since, arn } = alarm;
+  const { definition, state, reason, arn } = alarm;
   return JSON.stringify(
     {
       AlarmName: definition.name,
@@ -87,7 +92,8 @@ function messageOf({ alarm, before }: StateChange): string {
       AlarmArn: arn,
       NewStateValue: state,
       NewStateReason: reason,
-      StateChangeTime: new Date(since).toISOString(),
+      // By the machine's clock, as that of whoever acts on it: the run's is ahead of it.
+      StateChangeTime: new Date().toISOString(),
       OldStateValue: before,
     },
     undefined,

@@ -28,6 +28,7 @@ import { Observability } from './observability.ts';
 import { readGivenValues } from './secrets/given-values.ts';
 import { SecretStore } from './secrets/secret-store.ts';
 import { startSecretsManager } from './secrets/secrets-manager.ts';
+import { startSns } from './sns/server.ts';
 import { apiKeyValue, readSeed } from './state.ts';
 import { Caches } from './valkey/caches.ts';
 
@@ -119,11 +120,18 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
     const store = new MetricStore(clock);
     const cloudWatch = await startCloudWatch(store);
     started.push(() => cloudWatch.close());
+    let observability: Observability | undefined;
+    const sns = await startSns(async (...message) => {
+      if (observability === undefined) throw new Error('nobody listens yet');
+      return observability.publish(...message);
+    });
+    started.push(() => sns.close());
     const urls = {
       secretsManager: secretsManager.url,
       bedrockRuntime: bedrock.url,
       dynamoDb: dynamoDb?.url,
       cloudWatch: cloudWatch.url,
+      sns: sns.url,
       messaging: messaging?.url,
     };
     const log = options.log ?? (() => {});
@@ -152,18 +160,19 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       const endMetrics = publishQueueMetrics(stacks, { sqs: messaging.sqs, store, clock });
       started.push(async () => endMetrics());
     }
-    const observability = new Observability(stacks, {
+    const watching = new Observability(stacks, {
       ...{ clock, store, log },
       invoke: (arn, event) => functions.invoke(arn, event),
     });
-    started.push(async () => observability.close());
-    for (const arn of observability.scheduled) functions.prepare(arn);
+    observability = watching;
+    started.push(async () => watching.close());
+    for (const arn of watching.scheduled) functions.prepare(arn);
     let front: Front;
     if (stack === undefined) {
       front = fleetsAlone(fleets.all);
     } else {
       const definition = restApiOf(stack, (keyId) => apiKeyValue(seed, keyId));
-      const api = restApi(definition, { functions, observability, store }, options);
+      const api = restApi(definition, { functions, observability: watching, store }, options);
       started.push(() => api.close());
       front = apiFront(await api.listen(options.port ?? 0), definition, keyNames(stacks, definition.apiKeys));
     }
@@ -180,7 +189,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       ...(jobs === undefined ? {} : { jobs }),
       fleets: fleets.all,
       caches: caches.urls,
-      observability,
+      observability: watching,
       missingSecrets: options.realAws === true ? [] : missingSecrets(stacks, secrets),
       get pids() {
         return [...functions.prepared.flatMap((fn) => fn.pids), ...fleets.pids, ...caches.pids];

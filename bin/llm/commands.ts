@@ -12,6 +12,18 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   usage: { summary: 'what consumers, users and features used and spent', load: () => import('./usage.ts') },
   keys: { summary: 'make, list, disable and replace API keys', load: () => import('./keys.ts') },
+  pause: {
+    summary: 'refuses requests of a consumer or a team, or for a model',
+    load: async () => (await import('./pauses/command.ts')).pauseCommand,
+  },
+  resume: {
+    summary: 'answers them again',
+    load: async () => (await import('./pauses/command.ts')).resumeCommand,
+  },
+  paused: {
+    summary: 'lists what is paused, by whom and why',
+    load: async () => (await import('./pauses/command.ts')).pausedCommand,
+  },
   tco: {
     summary: 'compares a month managed, hybrid and self-hosted',
     load: async () => (await import('./tco/command.ts')).tcoCommand,

@@ -89,12 +89,15 @@ class Race<T> {
   }
 
   async run(): Promise<Answered<T>> {
+    // A stream that broke off is resumed by asking anew.
+    if (await this.#session.isHalted()) this.#stop();
     for (;;) {
       if (this.#running.size === 0 && !this.#startNext() && !(await this.#refill())) return this.#giveUp();
       const outcome = await this.#nextOutcome();
       if (outcome.type === 'answer') return this.#won(outcome);
+      if (outcome.type === 'failure') this.#lost(outcome.attempt, outcome.failure);
+      if (await this.#session.isHalted()) this.#stop();
       if (outcome.type === 'late') this.#mayHedge = this.#startNext('hedge');
-      else this.#lost(outcome.attempt, outcome.failure);
     }
   }
 
@@ -184,9 +187,7 @@ class Race<T> {
     if (verdict === 'return' && this.#poor === undefined) throw new DispatchError(this.#session.failures);
     if (verdict === 'return') {
       // One backend took the request, whatever this one says of it: that one's answer is better than none.
-      this.#queue = [];
-      this.#lastResort = [];
-      this.#failed.clear();
+      this.#stop();
       return;
     }
     if (verdict === 'longer') {
@@ -200,6 +201,13 @@ class Race<T> {
       return;
     }
     this.#failed.set(attempt.candidate, failure);
+  }
+
+  /** Nobody else is asked. */
+  #stop(): void {
+    this.#queue = [];
+    this.#lastResort = [];
+    this.#failed.clear();
   }
 
   /** Starts a retry, or the last resort, when the order is at its end. */
@@ -224,6 +232,10 @@ class Race<T> {
     this.#retries += 1;
     await sleep(waitMs, undefined, { signal }).catch(() => undefined);
     if (signal.aborted) return false;
+    if (await this.#session.isHalted()) {
+      this.#stop();
+      return false;
+    }
     this.#queue = again
       .filter(([, failure]) => (failure.retryAfterMs ?? 0) <= waitMs)
       .map(([candidate]) => ({ candidate, reason: 'retry' }));

@@ -1,6 +1,7 @@
 import type { FallbackConfig } from '../../lib/private/serving-config.ts';
 import type { BackendCall, BackendError } from '../backends/backend.ts';
 import type { ChatCompletionRequest } from '../contract/openai.ts';
+import type { ApiError } from '../serving/errors.ts';
 import { Attempt, type AttemptReason } from './attempt.ts';
 import { type Candidate, isStandIn } from './candidate.ts';
 import type { Health } from './health.ts';
@@ -23,6 +24,8 @@ export interface SessionOptions {
   readonly signal: AbortSignal;
   /** Milliseconds until then. */
   leftMs(): number;
+  /** Why no further backend may be asked: since it was admitted, the request's consumer or model has been paused. */
+  halted?(): Promise<ApiError | undefined>;
   /** The request as this backend gets it. */
   requestFor(candidate: Candidate): ChatCompletionRequest;
 }
@@ -31,6 +34,8 @@ export interface SessionOptions {
 export class Session {
   readonly options: SessionOptions;
   readonly attempts: Attempt[] = [];
+  /** Why no further backend was asked. */
+  haltedBy: ApiError | undefined;
 
   constructor(options: SessionOptions) {
     this.options = options;
@@ -83,6 +88,12 @@ export class Session {
   /** Asked right before a backend is: since the order was made, it may have failed others, or be tried by another one. */
   admits({ config }: Candidate): boolean {
     return isStandIn(config) || this.options.health.admits(config.id);
+  }
+
+  /** Whether no further backend may be asked. What has begun goes on, and a first one may always be asked. */
+  async isHalted(): Promise<boolean> {
+    if (this.attempts.length > 0) this.haltedBy ??= await this.options.halted?.();
+    return this.haltedBy !== undefined;
   }
 
   /** Retries and hedges beyond a share of the requests aren't made. */

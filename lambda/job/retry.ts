@@ -7,6 +7,8 @@ const MAX_MS = 10 * 60_000;
 
 /** For a 429 or 503 that says nothing: long enough for a minute's tokens to come back. */
 const DEFAULT_WAIT_MS = 20_000;
+/** For a pause without an end: somebody resumes it, and nobody tells the jobs. */
+export const PAUSED_WAIT_MS = 5 * 60_000;
 /** What waits long is looked at again sooner: a budget may be raised, a fleet may be up. */
 const MAX_WAIT_MS = 15 * 60_000;
 

@@ -1,7 +1,7 @@
 import type { Value } from './change.ts';
 import { isFinal, type Job } from './job.ts';
 import type { Blobs, JobQueues, JobTable } from './ports.ts';
-import { backoffMs, isRetryable, isWait, MAX_ATTEMPTS, waitMs } from './retry.ts';
+import { backoffMs, isRetryable, isWait, MAX_ATTEMPTS, PAUSED_WAIT_MS, waitMs } from './retry.ts';
 import { claim, type Ending, end, expire, giveBack, LEASE_MS, renew } from './transitions.ts';
 
 /** What came of a run. */
@@ -14,6 +14,8 @@ export type Outcome =
       readonly retryAfterMs?: number;
       /** It asks for more than a limit ever has: however long it waits, there won't be room. */
       readonly neverFits?: boolean;
+      /** Its consumer, team or model is paused: it waits for that to be over. */
+      readonly isPaused?: boolean;
       /** What there was of the answer when it broke off, if another run can go on with it. */
       readonly partial?: string;
       readonly spent: Spent;
@@ -159,10 +161,11 @@ async function settleRun(job: Job, run: string, outcome: Outcome | 'lost', runne
     await again(job, run, now, { counts: false, with: { ...spent, ...partial } }, runner);
     return;
   }
-  const { status, error, retryAfterMs, neverFits = false } = outcome;
+  const { status, error, isPaused = false, neverFits = false } = outcome;
+  const retryAfterMs = outcome.retryAfterMs ?? (isPaused ? PAUSED_WAIT_MS : undefined);
   const fail = { status: 'failed', with: { ...spent, error: JSON.stringify(error) } } as const;
-  if (neverFits || !isRetryable(status)) return finish(job, run, fail, runner);
-  const waits = isWait(status, retryAfterMs);
+  const waits = isPaused || isWait(status, retryAfterMs);
+  if (neverFits || !(waits || isRetryable(status))) return finish(job, run, fail, runner);
   if (!waits && job.attempts >= MAX_ATTEMPTS) return finish(job, run, fail, runner);
   // As long as was asked for; how long it sleeps at a stretch is another matter.
   if (waits && now + (retryAfterMs ?? 0) >= job.expiresAt) return finish(job, run, fail, runner);

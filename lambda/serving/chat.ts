@@ -116,6 +116,7 @@ async function answerAnew(
     health,
     signal: deadline.signal,
     leftMs: () => deadline.leftMs,
+    halted: async () => scope.ledger?.pauses.refresh({ ...caller, model: admission.model.name }),
     requestFor: (candidate) => clampOutput(admission, caller.tier, candidate.config),
   });
   record.attempts = session.attempts;
@@ -141,7 +142,7 @@ async function admitted(
   if (ledger === undefined) return { admission, headers };
   record.model = admission.model.name;
   const granted = await ledger.admit(admission, caller, {
-    ...{ ledger: ledger.ledger, config },
+    ...{ ledger: ledger.ledger, pauses: ledger.pauses, config },
     onEvent: (event) => record.ledgerEvents.push(event),
   });
   record.charge = granted.charge;
@@ -262,6 +263,7 @@ function failed(error: unknown, { record, signal, session }: AdmittedChat): ApiE
   }
   // What the one who led met, whom this request followed.
   if (error instanceof ApiError) return error;
+  if (session.haltedBy !== undefined) return session.haltedBy;
   const failures = session.failures.length === 0 && error instanceof BackendError ? [error] : session.failures;
   if (failures.length === 0) throw error;
   const answer = toApiError(failures);

@@ -5,7 +5,7 @@ import { toNano, toUsd } from '../usage/money.ts';
 import { ApiError } from './errors.ts';
 import type { GatewayEvent } from './gateway.ts';
 import { identifyCaller } from './identify.ts';
-import { embeddedMetrics, NO_VALUE } from './metrics.ts';
+import { embeddedMetrics, type MetricValues, NO_VALUE } from './metrics.ts';
 import type { RequestRecord } from './record.ts';
 import type { JsonAnswer, JsonScope } from './router.ts';
 
@@ -76,7 +76,6 @@ export async function settleInLedger(record: RequestRecord): Promise<readonly Le
 /** The line of a ledger's event, with what alarms count. */
 export function ledgerLine(event: LedgerEvent, record: RequestRecord, namespace: string): string {
   const { level, message, ...fields } = fieldsOf(event);
-  const values = event.kind === 'error' ? { LedgerErrors: 1 } : { BudgetThresholds: 1 };
   const now = Date.now();
   return JSON.stringify({
     timestamp: new Date(now).toISOString(),
@@ -87,13 +86,31 @@ export function ledgerLine(event: LedgerEvent, record: RequestRecord, namespace:
     ...fields,
     // What a failed settlement leaves uncounted until it is tried again.
     ...(event.kind === 'error' && event.step === 'settle' ? { cost_usd: record.costUsd } : {}),
-    ...embeddedMetrics(namespace, now, { tier: record.tier ?? NO_VALUE }, values),
+    ...embeddedMetrics(namespace, now, { tier: record.tier ?? NO_VALUE }, VALUES[event.kind]),
   });
 }
+
+const VALUES = {
+  error: { LedgerErrors: 1 },
+  threshold: { BudgetThresholds: 1 },
+  paused: { ConsumersPaused: 1 },
+} as const satisfies Record<LedgerEvent['kind'], MetricValues>;
 
 function fieldsOf(event: LedgerEvent): Record<string, unknown> {
   if (event.kind === 'error') {
     return { message: 'ledger out of reach', level: 'ERROR', step: event.step, error: event.error };
+  }
+  if (event.kind === 'paused') {
+    const { per, since, spentNano, limitNano } = event.crossing;
+    return {
+      message: 'consumer paused',
+      level: 'WARN',
+      per,
+      since: new Date(since).toISOString(),
+      spent_usd: toUsd(spentNano),
+      limit_usd: toUsd(limitNano),
+      ...(event.until === undefined ? {} : { until: new Date(event.until).toISOString() }),
+    };
   }
   const { purse, threshold, spentNano, budgetNano } = event.crossing;
   return {

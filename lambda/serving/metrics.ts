@@ -13,6 +13,7 @@
  * | CostUsd | None | USD |
  * | LedgerErrors | Count | requests that the ledger didn't admit or settle in time |
  * | BudgetThresholds | Count | shares of budgets (50, 80, 100 %) that spending just passed |
+ * | ConsumersPaused | Count | consumers that were paused, for they crossed a hard limit |
  * | TimeToFirstToken | Milliseconds | of streams, from the invocation's start |
  * | Duration | Milliseconds | from the invocation's start to the answer's end |
  * | Fallbacks | Count | backends that were passed over before one answered: failed, or known to be down |
@@ -40,6 +41,7 @@ export const UNITS = {
   CostUsd: 'None',
   LedgerErrors: 'Count',
   BudgetThresholds: 'Count',
+  ConsumersPaused: 'Count',
   TimeToFirstToken: 'Milliseconds',
   Duration: 'Milliseconds',
   Fallbacks: 'Count',
@@ -68,7 +70,7 @@ export const DIMENSION_SETS: ReadonlyArray<{
   readonly metrics: readonly MetricName[];
 }> = [
   // The whole gateway: what alarms and the month's budget are about.
-  { dimensions: [], metrics: ['CostUsd', 'UsageEstimated'] },
+  { dimensions: [], metrics: ['CostUsd', 'UsageEstimated', 'ConsumersPaused'] },
   {
     dimensions: ['model'],
     metrics: [

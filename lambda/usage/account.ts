@@ -10,6 +10,7 @@ import type { AttributeValue } from '@aws-sdk/client-dynamodb';
  * | `<purse>/r<second>` | of that, what is reserved by requests that are over at that Unix second at the latest |
  * | `<purse>/w<minute>` | tokens of the requests of that minute (minutes since 1970) |
  * | `<purse>/q<minute>` | requests of that minute |
+ * | `<purse>/h<hour>`, `<purse>/d<day>` | where a tier has hard limits: nanodollars of that hour or day (since 1970, UTC) |
  * | `<purse>/e` | Unix second at which the budget first had no room for a request |
  * | `u<id>` | usage record of one of the latest requests, which a later one moves into an item of its own with others |
  * | `v` | how many requests were counted: of every so many, one moves records |
@@ -37,6 +38,8 @@ export const committedOf = (purse: string): string => `${purse}/k`;
 export const reservedOf = (purse: string, untilSecond: number): string => `${purse}/r${untilSecond}`;
 export const tokensOfMinute = (purse: string, minute: number): string => `${purse}/w${minute}`;
 export const requestsOfMinute = (purse: string, minute: number): string => `${purse}/q${minute}`;
+export const spentInHour = (purse: string, hour: number): string => `${purse}/h${hour}`;
+export const spentInDay = (purse: string, day: number): string => `${purse}/d${day}`;
 export const exhaustedOf = (purse: string): string => `${purse}/e`;
 export const COUNTED = 'v';
 export const recordOf = (id: string): string => `${RECORD}${id}`;
@@ -55,6 +58,10 @@ export const accountKey = (account: string, month: string): Item => ({
 export const recordsPk = (account: string, month: string): string => `usage#${account}#${month}`;
 
 export const minuteOf = (ms: number): number => Math.floor(ms / 60_000);
+export const HOUR_MS = 3_600_000;
+export const DAY_MS = 24 * HOUR_MS;
+export const hourOf = (ms: number): number => Math.floor(ms / HOUR_MS);
+export const dayOf = (ms: number): number => Math.floor(ms / DAY_MS);
 /** `2026-11`, UTC. */
 export const monthOf = (ms: number): string => monthAt(ms).name;
 
@@ -119,6 +126,14 @@ export function spentIn(item: Item | undefined, purse: string): number {
 const GRACE_SECONDS = 5;
 
 export const isOver = (untilSecond: number, now: number): boolean => now / 1000 > untilSecond + GRACE_SECONDS;
+
+/** Hours and days that hard limits don't look at any more. */
+export function staleSpendingIn(item: Item | undefined, now: number): string[] {
+  return Object.keys(item ?? {}).filter((name) => {
+    const [, unit, of] = /\/([hd])(\d+)$/.exec(name) ?? [];
+    return of !== undefined && Number(of) < (unit === 'h' ? hourOf(now) : dayOf(now)) - 1;
+  });
+}
 
 /** Attributes that say nothing any more: minutes that are over, and reservations of which nothing is left. */
 export function staleIn(item: Item | undefined, now: number): string[] {

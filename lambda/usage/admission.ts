@@ -1,3 +1,4 @@
+import type { HardLimitsConfig } from '../../lib/private/serving-config.ts';
 import type { ServingConfig } from '../contract/config.ts';
 import { type Admission, clampOutput, findModel } from '../serving/admit.ts';
 import { costUsd } from '../serving/cost.ts';
@@ -5,8 +6,10 @@ import { ApiError } from '../serving/errors.ts';
 import { estimatedUsage } from '../serving/estimate.ts';
 import type { Caller } from '../serving/identify.ts';
 import { AdmissionRefused } from './admission-refused.ts';
-import { type Crossing, Ledger, type Payer, type Reservation, type Reserved } from './ledger.ts';
-import { toNano } from './money.ts';
+import { type Crossing, type HardCrossing, Ledger, type Payer, type Reservation, type Reserved } from './ledger.ts';
+import { toNano, toUsd } from './money.ts';
+import type { PauseWatch } from './pause-watch.ts';
+import { pause } from './pauses.ts';
 import { rateLimitHeaders } from './rate-limit.ts';
 import { LedgerUnavailable } from './table.ts';
 import type { UsageRecord } from './usage-record.ts';
@@ -21,7 +24,13 @@ const RESERVE_ATTEMPTS = 2;
 /** What has to be told of the ledger in the log. */
 export type LedgerEvent =
   | { readonly kind: 'threshold'; readonly crossing: Omit<Crossing, 'spentNano'> & { readonly spentNano?: number } }
-  | { readonly kind: 'error'; readonly step: 'look up' | 'reserve' | 'settle'; readonly error: string };
+  /** A consumer was paused, for it crossed a hard limit. */
+  | { readonly kind: 'paused'; readonly crossing: HardCrossing; readonly until: number | undefined }
+  | {
+      readonly kind: 'error';
+      readonly step: 'look up' | 'read pauses' | 'reserve' | 'settle' | 'pause';
+      readonly error: string;
+    };
 
 /** A request's place in the ledger, from its admission on. */
 export interface Charge {
@@ -38,6 +47,7 @@ export interface Granted {
 
 export interface LedgerScope {
   readonly ledger: Ledger;
+  readonly pauses: PauseWatch;
   readonly config: ServingConfig;
   /** Takes what has to be told when there is no charge to tell it: of requests that are refused. */
   readonly onEvent: (event: LedgerEvent) => void;
@@ -55,24 +65,64 @@ export function payerOf({ consumer, tier, team, monthlyBudgetUsd }: Caller, conf
     tokensPerMinute: limits?.tokensPerMinute,
     requestsPerMinute: limits?.requestsPerMinute,
     thresholds: (limits?.thresholds ?? DEFAULT_THRESHOLDS).map((percent) => percent / 100),
+    hardLimits: hardLimitsOf(limits?.hardLimits),
+  };
+}
+
+function hardLimitsOf(limits: HardLimitsConfig | undefined): Payer['hardLimits'] {
+  if (limits === undefined) return undefined;
+  const { hourlyUsd, dailyUsd, pauseMs } = limits;
+  return {
+    hourNano: hourlyUsd === undefined ? undefined : toNano(hourlyUsd),
+    dayNano: dailyUsd === undefined ? undefined : toNano(dailyUsd),
+    pauseMs,
   };
 }
 
 const DEFAULT_THRESHOLDS = [50, 80, 100];
 
 /**
+ * Ends a request of somebody, or for something, that is paused.
+ *
+ * @returns what has to be told
+ * @throws Paused, ApiError 503 when that isn't known and the tier would rather refuse than let through
+ */
+export async function refusePaused(
+  { pauses, config, onEvent }: Omit<LedgerScope, 'ledger'>,
+  caller: Caller,
+  model: string | undefined,
+): Promise<readonly LedgerEvent[]> {
+  const events: LedgerEvent[] = [];
+  try {
+    await pauses.ready();
+  } catch (error) {
+    if (!(error instanceof LedgerUnavailable)) throw error;
+    const event = { kind: 'error', step: 'read pauses', error: error.message } as const;
+    if (refusesWithout(caller.tier.limits?.ledgerUnavailable, payerOf(caller, config))) {
+      onEvent(event);
+      throw unavailable(error);
+    }
+    events.push(event);
+  }
+  const refusal = pauses.refusal({ ...caller, model });
+  if (refusal === undefined) return events;
+  for (const event of events) onEvent(event);
+  throw refusal;
+}
+
+/**
  * Reserves what a request may use. One conditional update where the caller has limits, none where it hasn't.
  *
- * @throws AdmissionRefused when a limit has no room for it, ApiError 503 when the ledger doesn't answer and the tier
- * would rather refuse than let through
+ * @throws Paused, AdmissionRefused when a limit has no room for it, ApiError 503 when the ledger doesn't answer and the
+ * tier would rather refuse than let through
  */
 export async function admitByLedger(admission: Admission, caller: Caller, scope: LedgerScope): Promise<Granted> {
   const { ledger, config, onEvent } = scope;
+  const events: LedgerEvent[] = [...(await refusePaused(scope, caller, admission.model.name))];
   const payer = payerOf(caller, config);
-  if (!Ledger.hasLimits(payer)) return { admission, charge: chargeOf(ledger, ledger.unreserved(payer), {}, []) };
+  if (!Ledger.hasLimits(payer)) return { admission, charge: chargeOf(ledger, ledger.unreserved(payer), {}, events) };
   const { tier } = caller;
   const onExceeded = tier.limits?.onExceeded ?? 'block';
-  const events: LedgerEvent[] = [];
   try {
     const reserved = await reserve(ledger, admission, caller, payer, onExceeded !== 'notify');
     if (reserved.ok) return granted(admission, reserved);
@@ -83,6 +133,8 @@ export async function admitByLedger(admission: Admission, caller: Caller, scope:
       throw new AdmissionRefused(reserved.refusal, payer, reserved.minute);
     }
     const model = findModel(cheaper, { name: tier.name }, config);
+    const refusal = scope.pauses.refusal({ ...caller, model: model.name });
+    if (refusal !== undefined) throw refusal;
     const downgraded = { model, request: { ...admission.request, model: model.name } };
     const second = await reserve(ledger, downgraded, caller, payer, false);
     if (!second.ok) throw new AdmissionRefused(second.refusal, payer, second.minute);
@@ -95,11 +147,7 @@ export async function admitByLedger(admission: Admission, caller: Caller, scope:
     const event = { kind: 'error', step: 'reserve', error: error.message } as const;
     if (refusesWithout(tier.limits?.ledgerUnavailable, payer)) {
       onEvent(event);
-      throw new ApiError(503, 'Your usage can not be counted at the moment; try again later.', {
-        code: 'ledger_unavailable',
-        retryAfterMs: UNAVAILABLE_RETRY_MS,
-        cause: error,
-      });
+      throw unavailable(error);
     }
     return { admission, charge: chargeOf(ledger, ledger.unreserved(payer), {}, [...events, event]) };
   }
@@ -108,6 +156,13 @@ export async function admitByLedger(admission: Admission, caller: Caller, scope:
     return { admission: admitted, charge: chargeOf(ledger, reservation, rateLimitHeaders(payer, minute), events) };
   }
 }
+
+const unavailable = (cause: LedgerUnavailable): ApiError =>
+  new ApiError(503, 'Your usage can not be counted at the moment; try again later.', {
+    code: 'ledger_unavailable',
+    retryAfterMs: UNAVAILABLE_RETRY_MS,
+    cause,
+  });
 
 /** Where money is limited, not to know is a reason to refuse. */
 const refusesWithout = (policy: 'refuse' | 'allow' | undefined, payer: Payer): boolean =>
@@ -157,14 +212,45 @@ function chargeOf(
     headers,
     async settle(used) {
       try {
-        const { crossings } = await ledger.settle(reservation, used);
-        return [...earlier, ...crossings.map((crossing) => ({ kind: 'threshold', crossing }) as const)];
+        const { crossings, hardCrossings } = await ledger.settle(reservation, used);
+        const thresholds = crossings.map((crossing) => ({ kind: 'threshold', crossing }) as const);
+        return [...earlier, ...thresholds, ...(await pauseAfter(hardCrossings, ledger, reservation.payer))];
       } catch (error) {
         if (!(error instanceof LedgerUnavailable)) throw error;
         return [...earlier, { kind: 'error', step: 'settle', error: error.message }];
       }
     },
   };
+}
+
+/** The next request finds its consumer paused. Should it fail, whoever crosses the next multiple of the limit tries. */
+async function pauseAfter(
+  crossings: readonly HardCrossing[],
+  ledger: Ledger,
+  { consumer, hardLimits }: Payer,
+): Promise<LedgerEvent[]> {
+  const events: LedgerEvent[] = [];
+  for (const crossing of crossings) {
+    const { per, since, spentNano, limitNano } = crossing;
+    const now = ledger.now();
+    const until = hardLimits?.pauseMs === undefined ? undefined : now + hardLimits.pauseMs;
+    const begin = new Date(since).toISOString().slice(0, 16);
+    try {
+      const made = await pause(
+        ledger.table,
+        { kind: 'consumer', name: consumer },
+        {
+          ...{ since: now, by: 'limit', reason: `more than $${toUsd(limitNano)} in one ${per}` },
+          ...(until === undefined ? {} : { until }),
+          detail: `spent $${toUsd(spentNano)} in the ${per} from ${begin}Z; the hard limit of its tier is $${toUsd(limitNano)}`,
+        },
+      );
+      if (made !== undefined) events.push({ kind: 'paused', crossing, until });
+    } catch (error) {
+      events.push({ kind: 'error', step: 'pause', error: error instanceof Error ? error.message : 'unknown' });
+    }
+  }
+  return events;
 }
 
 const exhausted = (payer: Payer, { limit, maximum }: { limit: string; maximum: number }): LedgerEvent => ({

@@ -1,14 +1,17 @@
 import type { ServingConfig } from '../contract/config.ts';
-import { admitByLedger, payerOf } from './admission.ts';
+import { admitByLedger, payerOf, refusePaused } from './admission.ts';
 import { KeyStore } from './keys.ts';
 import { Ledger, type LedgerOptions } from './ledger.ts';
+import { PauseWatch } from './pause-watch.ts';
 import { callersUsage } from './usage-route.ts';
 
 /** All that the path has to do with the ledger; loaded when the deployment has one. */
 export interface LedgerRoom {
   readonly ledger: Ledger;
   readonly keys: KeyStore;
+  readonly pauses: PauseWatch;
   readonly admit: typeof admitByLedger;
+  readonly refusePaused: typeof refusePaused;
   readonly payerOf: typeof payerOf;
   readonly callersUsage: typeof callersUsage;
 }
@@ -18,5 +21,7 @@ export function openLedger(
   options: Pick<LedgerOptions, 'now'> = {},
 ): LedgerRoom {
   const ledger = new Ledger({ ...config, ...options });
-  return { ledger, keys: new KeyStore(ledger.table), admit: admitByLedger, payerOf, callersUsage };
+  const keys = new KeyStore(ledger.table);
+  const pauses = new PauseWatch(ledger.table, options.now);
+  return { ledger, keys, pauses, admit: admitByLedger, refusePaused, payerOf, callersUsage };
 }

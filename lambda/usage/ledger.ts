@@ -5,8 +5,12 @@ import {
   COUNTED,
   committedOf,
   consumerPurse,
+  DAY_MS,
+  dayOf,
   EXPIRES,
   exhaustedOf,
+  HOUR_MS,
+  hourOf,
   type Item,
   isOver,
   LISTED_UNDER,
@@ -20,7 +24,10 @@ import {
   reservationsIn,
   reservedOf,
   spentIn,
+  spentInDay,
+  spentInHour,
   staleIn,
+  staleSpendingIn,
   teamPurse,
   tokensOfMinute,
   untilNextMinute,
@@ -53,6 +60,15 @@ export interface Payer {
   readonly requestsPerMinute?: number | undefined;
   /** Shares of a budget that somebody is told of when they are spent: 0.5, 0.8, 1. */
   readonly thresholds: readonly number[];
+  /** What one consumer's spending mustn't pass: it is paused then. */
+  readonly hardLimits?:
+    | {
+        readonly hourNano: number | undefined;
+        readonly dayNano: number | undefined;
+        /** Absent: until somebody resumes it. */
+        readonly pauseMs: number | undefined;
+      }
+    | undefined;
 }
 
 export interface Ask {
@@ -116,9 +132,20 @@ export interface Crossing {
   readonly budgetNano: number;
 }
 
+/** A consumer's spending of an hour or a day just passed its hard limit, or a multiple of it. */
+export interface HardCrossing {
+  readonly consumer: string;
+  readonly per: 'hour' | 'day';
+  /** The beginning of that hour or day. */
+  readonly since: number;
+  readonly spentNano: number;
+  readonly limitNano: number;
+}
+
 export interface Settled {
   /** Shares of budgets that this request's cost passed. Each is passed by one request, whoever settles at the same time. */
   readonly crossings: readonly Crossing[];
+  readonly hardCrossings: readonly HardCrossing[];
 }
 
 /**
@@ -152,6 +179,10 @@ export class Ledger {
     this.#now = options.now ?? Date.now;
     this.#bucketSeconds = Math.max(1, Math.ceil(options.reservationMs / 1000 / BUCKETS));
     this.table = new LedgerTable(options.table, options.timeoutMs);
+  }
+
+  now(): number {
+    return this.#now();
   }
 
   /** Whether a payer has limits that a request has to be held against before it runs. */
@@ -274,9 +305,11 @@ export class Ledger {
     item: Item | undefined,
   ): Promise<Settled> {
     if (record === undefined) return NOTHING_CROSSED;
+    const { payer, at, untilSecond } = reservation;
     // Without a reservation there was nobody yet to move records: it is only now that the request was counted.
-    if (reservation.untilSecond === 0 && isMover(item)) await this.#moveNow(reservation, item);
-    return { crossings: crossingsOf(reservation.payer, item, costOf(record)) };
+    if (untilSecond === 0 && isMover(item)) await this.#moveNow(reservation, item);
+    const cost = costOf(record);
+    return { crossings: crossingsOf(payer, item, cost), hardCrossings: hardCrossingsOf(payer, at, item, cost) };
   }
 
   #tryReserve({ payer, tokens, nano, enforceBudgets }: Ask, at: number): Promise<Updated> {
@@ -349,6 +382,9 @@ export class Ledger {
         .when(`attribute_exists(${update.name(bucket)})`);
     }
     const own = consumerPurse(payer.consumer);
+    if (payer.hardLimits !== undefined && cost !== 0) {
+      update.add(spentInHour(own, hourOf(at)), cost).add(spentInDay(own, dayOf(at)), cost);
+    }
     // A minute that is over limits nobody, and its attribute may be gone already.
     if (inBucket && payer.tokensPerMinute !== undefined && minuteOf(this.#now()) === minuteOf(at)) {
       update.add(tokensOfMinute(own, minuteOf(at)), (record === undefined ? 0 : tokensOf(record)) - tokens);
@@ -373,7 +409,8 @@ export class Ledger {
    * Copies the records that wait into an item of their own; the settlement that follows takes them out of the account's.
    * For a moment they are in both, and for longer should this process die: readers look at their ids.
    *
-   * @returns their attributes; none when it failed: they stay where they are, counted all the same, for the next to move
+   * @returns what may go from the account's item; nothing when it failed: records stay where they are, counted all the
+   * same, for the next to move
    */
   async #copyWaiting(reservation: Reservation): Promise<readonly string[]> {
     try {
@@ -399,7 +436,7 @@ export class Ledger {
 
   async #copy({ payer, at }: Reservation, item: Item | undefined): Promise<readonly string[]> {
     const attributes = recordsIn(item).slice(0, MAX_MOVED);
-    if (item === undefined || attributes.length === 0) return [];
+    if (item === undefined || attributes.length === 0) return this.#staleSpending(item, at);
     const copied = Object.fromEntries(attributes.map((attribute) => [attribute, item[attribute] ?? { S: '' }]));
     const account = accountOf(payer.consumer, payer.team);
     const times = recordsOf(copied, account).map((record) => record.at);
@@ -410,7 +447,12 @@ export class Ledger {
       [EXPIRES]: { N: String(this.#expires(at)) },
       ...copied,
     });
-    return attributes;
+    return [...attributes, ...this.#staleSpending(item, at)];
+  }
+
+  /** But those that a request of `at` adds to, should it settle so late. */
+  #staleSpending(item: Item | undefined, at: number): readonly string[] {
+    return staleSpendingIn(item, Math.min(at, this.#now()));
   }
 
   /** Whether a record of which it is unsure arrived: in the account's item, or moved out of it since. */
@@ -441,7 +483,7 @@ export class Ledger {
 
 const newId = (): string => randomBytes(9).toString('base64url');
 
-const NOTHING_CROSSED: Settled = { crossings: [] };
+const NOTHING_CROSSED: Settled = { crossings: [], hardCrossings: [] };
 const CONTENDED = { limit: 'tokens per minute', maximum: 0, retryAfterMs: 1000, never: false } as const;
 
 function isMover(item: Item | undefined): boolean {
@@ -507,6 +549,27 @@ function crossingsOf(payer: Payer, item: Item | undefined, cost: number): Crossi
     return shares
       .filter((share) => spentNano - cost < share * budgetNano && spentNano >= share * budgetNano)
       .map((threshold) => ({ purse, threshold, spentNano, budgetNano }));
+  });
+}
+
+/** Multiples too: for one who was resumed and goes on, and for a crossing that nobody could act on. */
+function hardCrossingsOf(
+  { consumer, hardLimits }: Payer,
+  at: number,
+  item: Item | undefined,
+  cost: number,
+): HardCrossing[] {
+  if (hardLimits === undefined) return [];
+  const purse = consumerPurse(consumer);
+  const periods = [
+    ['day', hardLimits.dayNano, spentInDay(purse, dayOf(at)), dayOf(at) * DAY_MS],
+    ['hour', hardLimits.hourNano, spentInHour(purse, hourOf(at)), hourOf(at) * HOUR_MS],
+  ] as const;
+  return periods.flatMap(([per, limitNano, attribute, since]) => {
+    if (limitNano === undefined) return [];
+    const spentNano = numberIn(item, attribute);
+    const isCrossing = Math.floor(spentNano / limitNano) > Math.floor((spentNano - cost) / limitNano);
+    return isCrossing ? { consumer, per, since, spentNano, limitNano } : [];
   });
 }
 

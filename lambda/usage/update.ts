@@ -37,7 +37,12 @@ export class Update {
   }
 
   set(attribute: string, expression: string): this {
-    this.#sets += `${this.#sets === '' ? 'SET ' : ', '}${this.name(attribute)} = ${expression}`;
+    return this.setPath(this.name(attribute), expression);
+  }
+
+  /** @param path of placeholders: a field of a map */
+  setPath(path: string, expression: string): this {
+    this.#sets += `${this.#sets === '' ? 'SET ' : ', '}${path} = ${expression}`;
     return this;
   }
 

@@ -160,6 +160,12 @@ export class CostAlarms extends Construct {
   /** What a month may cost, in USD. */
   public readonly monthlyBudgetUsd?: number;
 
+  /** Dollars within an hour; undefined without a limit for them. */
+  public readonly hourlySpend?: Alarm;
+
+  /** Dollars within a day; undefined without a limit for them. */
+  public readonly dailySpend?: Alarm;
+
   private readonly all: Alarm[] = [];
 
   constructor(scope: Construct, id: string, props: CostAlarmsProps) {
@@ -181,8 +187,8 @@ export class CostAlarms extends Construct {
     }
     this.monthlyBudgetUsd = budget;
     this.meter = props.meter ?? (budget === undefined ? undefined : new CostMeter(this, 'Meter', { gateway }));
-    this.addSpending(props, 'Hourly', HOUR, props.hourlyUsd ?? times(budget, HOURLY_SHARE));
-    this.addSpending(props, 'Daily', DAY, props.dailyUsd ?? times(budget, DAILY_SHARE));
+    this.hourlySpend = this.addSpending(props, 'Hourly', HOUR, props.hourlyUsd ?? times(budget, HOURLY_SHARE));
+    this.dailySpend = this.addSpending(props, 'Daily', DAY, props.dailyUsd ?? times(budget, DAILY_SHARE));
     this.addShares(props);
     if (props.anomalies ?? true) this.addAnomaly(gateway, props.anomalyStandardDeviations ?? 3);
     if (this.meter !== undefined) this.addMonth(this.meter, props);
@@ -195,10 +201,41 @@ export class CostAlarms extends Construct {
     return [...this.all];
   }
 
-  private addSpending({ gateway }: CostAlarmsProps, id: string, period: Duration, threshold: number | undefined): void {
-    if (threshold === undefined) return;
+  /**
+   * The alarm on what a tier's consumers cost within a day.
+   *
+   * @throws when `tierDailyUsd` has no limit for it
+   */
+  public tierSpend(tierName: string): Alarm {
+    return this.shareOf('tier', 'TierSpend', tierName);
+  }
+
+  /**
+   * The alarm on what a feature costs within a day.
+   *
+   * @throws when `featureDailyUsd` has no limit for it
+   */
+  public featureSpend(feature: string): Alarm {
+    return this.shareOf('feature', 'FeatureSpend', feature);
+  }
+
+  private shareOf(what: string, id: string, name: string): Alarm {
+    const alarm = this.all.find(({ node }) => node.id === `${id}-${name}`);
+    if (alarm === undefined) {
+      throw new Error(`${what} "${name}" has no alarm on its spending: pass a limit for it in ${what}DailyUsd`);
+    }
+    return alarm;
+  }
+
+  private addSpending(
+    { gateway }: CostAlarmsProps,
+    id: string,
+    period: Duration,
+    threshold: number | undefined,
+  ): Alarm | undefined {
+    if (threshold === undefined) return undefined;
     const unit = period === HOUR ? 'hour' : 'day';
-    this.add(`${id}Spend`, {
+    return this.add(`${id}Spend`, {
       metric: gateway.metricCostUsd({ period }),
       threshold,
       anchor: `${id.toLowerCase()}-spend`,

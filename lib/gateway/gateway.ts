@@ -246,6 +246,14 @@ export class Gateway extends Construct {
   }
 
   /**
+   * Consumers that were paused because they crossed a hard limit (`KillSwitch`); their sum over 5 minutes unless told
+   * otherwise.
+   */
+  public metricConsumersPaused(options?: MetricOptions): Metric {
+    return servingSum(this.metricsNamespace, 'ConsumersPaused', {}, options);
+  }
+
+  /**
    * What the answers of one of the declared features cost, in USD; the sum over 5 minutes unless told otherwise.
    *
    * @throws when it isn't declared

@@ -2,7 +2,7 @@ import { Annotations, Aspects } from 'aws-cdk-lib';
 import { Period, UsagePlan } from 'aws-cdk-lib/aws-apigateway';
 import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
-import type { TierConfig, TierLimitsConfig } from '../private/serving-config';
+import type { HardLimitsConfig, TierConfig, TierLimitsConfig } from '../private/serving-config';
 import { ServingMetrics } from '../private/serving-metrics';
 import {
   requireBudget,
@@ -160,6 +160,7 @@ export class Tier extends Construct {
   private readonly ledgerUnavailable?: LedgerUnavailable;
   private readonly hasLimits: boolean;
   private readonly ownConsumers: IConsumer[] = [];
+  private hardLimits?: HardLimitsConfig;
   private readonly metrics: ServingMetrics<'tier'>;
   private inGateway = false;
 
@@ -271,8 +272,18 @@ export class Tier extends Construct {
       ...(this.allowedModels && { allowedModels: this.allowedModels.map(modelName) }),
       ...(this.maxOutputTokens !== undefined && { maxOutputTokens: this.maxOutputTokens }),
       ...(this.priority !== 0 && { priority: this.priority }),
-      ...(this.hasLimits && { limits: this.renderLimits(modelName) }),
+      ...((this.hasLimits || this.hardLimits !== undefined) && { limits: this.renderLimits(modelName) }),
     };
+  }
+
+  /** What pauses each of its consumers. @internal */
+  public _setHardLimits(limits: HardLimitsConfig): void {
+    if (this.hardLimits !== undefined) {
+      throw new Error(
+        `tier "${this.tierName}" has hard limits already: pass both limits in one call of pauseConsumersAbove`,
+      );
+    }
+    this.hardLimits = limits;
   }
 
   /** What only a ledger can count. @internal */
@@ -297,6 +308,7 @@ export class Tier extends Construct {
       ...(_modelName !== undefined && { downgradeTo: modelName(_modelName) }),
       thresholds: this.budgetThresholds,
       ...(this.ledgerUnavailable !== undefined && { ledgerUnavailable: this.ledgerUnavailable }),
+      ...(this.hardLimits !== undefined && { hardLimits: this.hardLimits }),
     };
   }
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 const ASSETS = join(__dirname, '..', '..', 'assets');
 
 /** The folder with a handler's bundle. */
-export function handlerFolder(name: 'api' | 'authorizer' | 'jobs' | 'meter' | 'webhook' | 'worker'): string {
+export function handlerFolder(name: 'api' | 'authorizer' | 'jobs' | 'meter' | 'pause' | 'webhook' | 'worker'): string {
   return existing(join(ASSETS, 'handlers', name));
 }
 

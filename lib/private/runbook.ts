@@ -17,9 +17,12 @@ export interface AlarmText {
 /** CloudWatch's limit. */
 const MAX_LENGTH = 1024;
 
+/** Where what is about money is explained. */
+export const runbookUrl = (anchor: string): string => `${MONEY}#${anchor}`;
+
 /** What an alarm's message says besides CloudWatch's own words, which tell how much and since when. */
 export function alarmDescription({ anchor, what, who, todo }: AlarmText): string {
-  const text = `${what}\nHow much and since when: see the reason for the change of state.\nWho: ${who}\nWhat to do: ${todo}\nRunbook: ${MONEY}#${anchor}`;
+  const text = `${what}\nHow much and since when: see the reason for the change of state.\nWho: ${who}\nWhat to do: ${todo}\nRunbook: ${runbookUrl(anchor)}`;
   if (text.length > MAX_LENGTH) throw new Error(`the description of alarm ${anchor} has ${text.length} characters`);
   return text;
 }

@@ -426,4 +426,16 @@ export interface TierLimitsConfig {
   readonly thresholds: readonly number[];
   /** What becomes of requests while the ledger is out of reach; absent: refused where a budget holds. */
   readonly ledgerUnavailable?: 'refuse' | 'allow';
+  /** What pauses a consumer; nothing does when absent. */
+  readonly hardLimits?: HardLimitsConfig;
+}
+
+/** What a consumer may spend before it is paused. At least one of the two. */
+export interface HardLimitsConfig {
+  /** In a clock hour, UTC. */
+  readonly hourlyUsd?: number;
+  /** In a day, UTC. */
+  readonly dailyUsd?: number;
+  /** How long it is paused; absent: until somebody resumes it. */
+  readonly pauseMs?: number;
 }

@@ -2,7 +2,7 @@ import { Duration, Lazy } from 'aws-cdk-lib';
 import { Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 
 /** The metrics that the handler writes of a gateway as a whole, without a dimension. */
-export const METRICS_OF_GATEWAY = ['CostUsd', 'UsageEstimated'] as const;
+export const METRICS_OF_GATEWAY = ['CostUsd', 'UsageEstimated', 'ConsumersPaused'] as const;
 
 /** The metrics that a queue of jobs writes of its gateway, without a dimension. */
 export const METRICS_OF_JOBS = ['JobsSucceeded', 'JobsFailed', 'JobsCancelled', 'JobsExpired'] as const;

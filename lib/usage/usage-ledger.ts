@@ -27,6 +27,9 @@ export interface IUsageLedger extends IConstruct {
 
   /** Lets somebody read usage, and write which key belongs to whom: `llm-serving keys`. */
   grantManageKeys(grantee: IGrantable): Grant;
+
+  /** Lets somebody pause consumers, teams and models, resume them, and see which are: `llm-serving pause`. */
+  grantPause(grantee: IGrantable): Grant;
 }
 
 /** Properties of a usage ledger. */
@@ -159,6 +162,11 @@ export class UsageLedger extends Resource implements IUsageLedger {
   public grantManageKeys(grantee: IGrantable): Grant {
     return this.access.manageKeys(grantee);
   }
+
+  /** Lets somebody pause consumers, teams and models, resume them, and see which are: `llm-serving pause`. */
+  public grantPause(grantee: IGrantable): Grant {
+    return this.access.pause(grantee);
+  }
 }
 
 class ImportedLedger extends Construct implements IUsageLedger {
@@ -186,6 +194,10 @@ class ImportedLedger extends Construct implements IUsageLedger {
   public grantManageKeys(grantee: IGrantable): Grant {
     return this.access.manageKeys(grantee);
   }
+
+  public grantPause(grantee: IGrantable): Grant {
+    return this.access.pause(grantee);
+  }
 }
 
 /** Who may do what: no more than each needs. */
@@ -212,6 +224,14 @@ class LedgerAccess {
       'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['key#*'] },
     });
     return this.read(grantee);
+  }
+
+  /** One item, and no other. */
+  public pause(grantee: IGrantable): Grant {
+    this.key?.grantEncryptDecrypt(grantee);
+    return this.grant(grantee, ['GetItem', 'UpdateItem'], [this.tableArn], {
+      'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': ['pauses'] },
+    });
   }
 
   private withIndex(): string[] {

@@ -42,7 +42,8 @@ export class Topics {
     return [...this.#messages];
   }
 
-  async publish(topicArn: string, subject: string, body: string): Promise<void> {
+  /** @returns the message's id */
+  async publish(topicArn: string, subject: string, body: string): Promise<string> {
     const { now, log, invoke } = this.#options;
     const of = this.#subscriptions.filter((subscription) => subscription.topicArn === topicArn);
     const recipients = of.map(({ protocol, to }) => `${protocol} ${to}`);
@@ -52,8 +53,9 @@ export class Topics {
     log('sns', `${subject}${recipients.length === 0 ? '' : ` (to ${recipients.join(', ')})`}`);
     for (const { to } of of.filter(({ protocol }) => protocol === 'lambda')) {
       // Asynchronous, as SNS does it; a function that fails has said so in its own log.
-      await invoke(to, notification(message)).catch((error: unknown) => log('sns', `${to}: ${String(error)}`));
+      void invoke(to, notification(message)).catch((error: unknown) => log('sns', `${to}: ${String(error)}`));
     }
+    return message.id;
   }
 }
 

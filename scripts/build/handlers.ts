@@ -6,7 +6,7 @@ import { licensesOf } from './licenses.ts';
 import { ROOT } from './steps.ts';
 
 /** Each folder of `lambda/` that is the entry of a function. */
-const ENTRIES = ['api', 'authorizer', 'jobs', 'meter', 'webhook', 'worker'];
+const ENTRIES = ['api', 'authorizer', 'jobs', 'meter', 'pause', 'webhook', 'worker'];
 
 /**
  * One ES module a function, with what is loaded only when first used (SDK clients, translators) in chunks beside it.

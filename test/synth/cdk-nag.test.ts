@@ -59,6 +59,10 @@ const VARIANTS: readonly Variant[] = [
     what: 'one with cost alarms',
     props: { monthlyBudgetUsd: 100, alarmEmails: ['ops@example.com'], env: { region: 'eu-west-1' } },
   },
+  {
+    what: 'one with a kill switch on a topic of its own',
+    props: { killSwitchHourlyUsd: 50, env: { region: 'eu-west-1' } },
+  },
   { what: 'the hybrid preset with a budget', props: { preset: ServingPreset.HYBRID, monthlyBudgetUsd: 100 } },
   {
     what: 'one with a response cache',

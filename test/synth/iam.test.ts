@@ -7,6 +7,7 @@ import {
   Backend,
   CostAlarms,
   GatewayCompute,
+  KillSwitch,
   LlmServing,
   LlmServingStack,
   Model,
@@ -34,7 +35,8 @@ function everything(): App {
       }),
     ],
   });
-  new CostAlarms(stack, 'CostAlarms', { gateway, monthlyBudgetUsd: 1000 });
+  const { topic } = new CostAlarms(stack, 'CostAlarms', { gateway, monthlyBudgetUsd: 1000 });
+  new KillSwitch(stack, 'KillSwitch', { gateway, topic, hourlyUsd: 100 });
   return app;
 }
 
@@ -42,6 +44,8 @@ function everything(): App {
 const NOT_CALLED: Readonly<Record<string, string>> = {
   'secretsmanager:DescribeSecret': "the CDK's grantRead adds it: names and dates of a secret that may be read anyway",
   'bedrock:ApplyGuardrail': 'Bedrock asks for it when a conversation names a guardrail',
+  'kms:Decrypt': 'SNS asks for it when a message is published to an encrypted topic',
+  'kms:GenerateDataKey': 'SNS asks for it when a message is published to an encrypted topic',
   'elasticache:Connect': 'the handler signs its login to the cache by itself',
   'sqs:ReceiveMessage': 'Lambda polls the queue',
   'sqs:DeleteMessage': 'Lambda polls the queue',

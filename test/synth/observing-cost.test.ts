@@ -30,6 +30,9 @@ interface Counted {
 /** Never written without a ledger. */
 const OF_LEDGER: ReadonlySet<string> = new Set(['LedgerErrors', 'BudgetThresholds']);
 
+/** Never written without hard limits. */
+const OF_KILL_SWITCH = 'ConsumersPaused';
+
 /** Never written without a cache. */
 const OF_CACHE: ReadonlySet<string> = new Set(['CacheHits', 'CacheMisses', 'CacheErrors', 'SavedUsd']);
 
@@ -66,11 +69,14 @@ function count(props: LlmServingStackProps): Counted {
   };
   const hasLedger = config.ledger !== undefined;
   const hasCache = config.cache !== undefined;
+  const hasHardLimits = config.tiers.some(({ limits }) => limits?.hardLimits !== undefined);
+  const isWritten = (name: string): boolean =>
+    (hasLedger || !OF_LEDGER.has(name)) &&
+    (hasCache || !OF_CACHE.has(name)) &&
+    (hasHardLimits || name !== OF_KILL_SWITCH);
   const embedded = DIMENSION_SETS.reduce(
     (sum, { dimensions, metrics }) =>
-      sum +
-      metrics.filter((name) => (hasLedger || !OF_LEDGER.has(name)) && (hasCache || !OF_CACHE.has(name))).length *
-        (values[dimensions.join(',')] ?? Number.NaN),
+      sum + metrics.filter(isWritten).length * (values[dimensions.join(',')] ?? Number.NaN),
     0,
   );
   const engine = selectorsOf(JSON.stringify(template));
@@ -107,6 +113,7 @@ vi.setConfig({ testTimeout: 90_000 });
 test.each<[name: string, props: LlmServingStackProps]>([
   ['managed', {}],
   ['managed with a budget', { monthlyBudgetUsd: 100 }],
+  ['managed with a budget and a kill switch', { monthlyBudgetUsd: 100, killSwitchHourlyUsd: 50 }],
   [
     'managed with 3 tiers and 5 features',
     {

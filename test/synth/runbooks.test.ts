@@ -10,6 +10,7 @@ import {
   FailoverAlarms,
   GatewayCompute,
   GpuCapacity,
+  KillSwitch,
   LlmServing,
   Model,
   ModelFleet,
@@ -21,6 +22,7 @@ import {
 /** Whoever makes alarms somewhere else makes them below as well, and adds the file here. */
 const FILES_WITH_ALARMS = [
   'lib/cost/cost-alarms.ts',
+  'lib/cost/kill-switch.ts',
   'lib/jobs/job-queue.ts',
   'lib/model/failover-alarms.ts',
   'lib/private/fleet/scaling-policies.ts',
@@ -59,6 +61,8 @@ beforeAll(() => {
     jobs: {},
   });
   new FailoverAlarms(stack, 'Failover', { model });
+  const killSwitch = new KillSwitch(stack, 'KillSwitch', { gateway, hourlyUsd: 100, dailyUsd: 500 });
+  killSwitch.pauseConsumersAbove(tier, { hourlyUsd: 10 });
   new CostAlarms(stack, 'CostAlarms', {
     gateway,
     monthlyBudgetUsd: 1000,

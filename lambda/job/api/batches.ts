@@ -37,6 +37,8 @@ async function create(scope: JobsScope): Promise<JsonAnswer> {
     throw invalidRequest("Missing required parameter: 'input_file_id'.", 'input_file_id', 'missing_required_parameter');
   }
   const windowMs = windowOf(window);
+  // Models are the lines' own matter: those of a paused one wait.
+  await scope.refusePaused();
   const file = await ownFile(scope, inputFileId);
   const now = scope.now();
   const batch: Batch = {

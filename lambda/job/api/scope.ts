@@ -29,6 +29,8 @@ export interface JobsScope extends JobsDeps {
   readonly config: ServingConfig;
   readonly event: GatewayEvent;
   readonly caller: Caller;
+  /** Ends the request of a caller, or for a model, that is paused. @throws ApiError 403, 503 */
+  refusePaused(model?: string): Promise<void>;
   readonly params: Readonly<Record<string, string>>;
 }
 

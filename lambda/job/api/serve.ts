@@ -32,9 +32,13 @@ export function createJobsApi(config: ServingConfig, deps: JobsApiDeps): Streami
     const headers = commonHeaders(event, requestId, config);
     try {
       const { route, params } = router.find(event);
-      const registered = await registeredConsumer(event, config, await ledger);
+      const room = await ledger;
+      const registered = await registeredConsumer(event, config, room);
       const caller = identifyCaller(event, config, registered);
-      const answer = await route.answer({ ...deps, config, event, caller, params });
+      const refusePaused = async (model?: string): Promise<void> => {
+        await room?.refusePaused({ pauses: room.pauses, config, onEvent: () => {} }, caller, model);
+      };
+      const answer = await route.answer({ ...deps, config, event, caller, params, refusePaused });
       if ('bytes' in answer) {
         client.commit(200, { ...headers, 'content-type': answer.contentType });
         for await (const chunk of answer.bytes) await client.write(chunk as Buffer, client.gone);

@@ -33,11 +33,12 @@ const MAX_KEY = 255;
  * Makes a job, or finds the one that the same `Idempotency-Key` made before: the key, with the consumer's name, is what
  * the job's id is made of, so that one write decides.
  *
- * @throws ApiError 404 or 403 for the model, 422 for a key that came with another request
+ * @throws ApiError 404 or 403 for the model, 403 when it or the caller is paused, 422 for a key that came with another request
  */
 export async function submit(submission: Submission, scope: JobsScope): Promise<{ job: Job; isNew: boolean }> {
   const { caller, config, now } = scope;
   const model = findModel(submission.request.model, caller.tier, config);
+  await scope.refusePaused(model.name);
   const purpose = identifyPurpose(scope.event, submission.request, config);
   const text = JSON.stringify(submission.request);
   const id = submission.prefix + idOf(scope);

@@ -8,6 +8,7 @@ import type { GatewayEvent, Prelude, StreamingHandler } from '../../serving/gate
 import type { Caller } from '../../serving/identify.ts';
 import type { RequestRecord } from '../../serving/settle.ts';
 import { AdmissionRefused } from '../../usage/admission-refused.ts';
+import { PAUSE_CODES } from '../../usage/paused.ts';
 import type { Job } from '../job.ts';
 import type { Ask, ErrorBody, Outcome, Spent } from '../run-job.ts';
 import { Collector } from './collect.ts';
@@ -134,6 +135,7 @@ function outcomeOf(
     error,
     spent,
     ...partial,
+    ...(error.code !== null && PAUSE_CODES.has(error.code) ? { isPaused: true } : {}),
     ...(retryAfter === undefined ? {} : { retryAfterMs: Number(retryAfter) * 1000 }),
   };
 }

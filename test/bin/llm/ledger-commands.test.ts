@@ -251,3 +251,53 @@ describe('keys', () => {
     expect((await llm('keys', 'create', 'carol', '--tier', 'standard')).err).toContain('keys rotate key1');
   });
 });
+
+describe('pause, resume, paused', () => {
+  const paused = async () => JSON.parse((await llm('paused', '--format', 'json')).out);
+
+  test('pauses, lists and resumes', async () => {
+    expect((await llm('paused')).err).toBe('nothing is paused\n');
+    const { status, err } = await llm('pause', 'model', 'chat', '--for', '2h', '--reason', 'too dear');
+    expect({ status, err }).toEqual({ status: 0, err: expect.stringMatching(/^model chat is paused until 20.+Z\n$/) });
+    expect((await llm('pause', 'consumer', 'alice')).err).toBe("consumer alice is paused until 'resume'\n");
+    const [model, consumer] = await paused();
+    expect(model).toMatchObject({ kind: 'model', name: 'chat', by: 'operator', reason: 'too dear' });
+    expect(Date.parse(model.until) - Date.parse(model.since)).toBe(2 * 3_600_000);
+    expect(consumer).toMatchObject({ name: 'alice', until: '', detail: expect.stringMatching(/^by ./) });
+    expect((await llm('paused')).out.split('\n')[0]).toMatch(/^kind +name +since +until +by +reason +detail$/);
+    expect((await llm('resume', 'model', 'chat')).err).toBe('model chat is resumed\n');
+    expect(await paused()).toMatchObject([{ name: 'alice' }]);
+  });
+
+  test('does not act as if it had helped when nothing was paused', async () => {
+    const { status, err } = await llm('resume', 'model', 'caht');
+    expect(status).toBe(1);
+    expect(err).toContain("model caht is not paused: 'paused' lists what is");
+  });
+
+  test.each([
+    [['pause'], 'which of consumer|team|model? got nothing'],
+    [['pause', 'tier', 'x'], 'got tier'],
+    [['pause', 'model'], 'NAME is missing'],
+    [['resume', 'model', 'a', 'b'], 'too many arguments: b'],
+    [
+      ['pause', 'model', 'a', '--for', '90s'],
+      '--for must be minutes, hours or days, as 30m, 2h or 7d, up to a year, got 90s',
+    ],
+    [['pause', 'model', 'a', '--for', '0h'], 'got 0h'],
+    [['pause', 'model', 'a', '--reason', ''], '--reason must be 1–200 characters, got 0'],
+    [['paused', '--format', 'xml'], '--format must be table, csv or json, got xml'],
+  ])('refuses %j', async (args, message) => {
+    const { status, err } = await llm(...args);
+    expect(status).toBe(2);
+    expect(err).toContain(message);
+    expect(await paused()).toEqual([]);
+  });
+
+  test('says what is wrong with the table', async () => {
+    table = 'nowhere';
+    const { status, err } = await llm('pause', 'model', 'chat');
+    expect(status).toBe(1);
+    expect(err).toContain("the ledger nowhere can't be asked");
+  });
+});

@@ -7,6 +7,8 @@ import { runJob } from '../../../lambda/job/run-job.ts';
 import { Walk } from '../../../lambda/job/walk/ask.ts';
 import { createServing } from '../../../lambda/serving/serve.ts';
 import { openLedger } from '../../../lambda/usage/index.ts';
+import { pause, resume } from '../../../lambda/usage/pauses.ts';
+import { LedgerTable } from '../../../lambda/usage/table.ts';
 import type { TierLimitsConfig } from '../../../lib/private/serving-config.ts';
 import { budgetedTier, ledgerConfig, ledgerOf } from '../support/ledger.ts';
 import { HELLO, model, openAiBackend, servingConfig } from '../support/serving.ts';
@@ -137,4 +139,45 @@ test("a job that its month has no money for waits for the next one, if it doesn'
   expect(await worker.run('hasty')).toMatchObject({ status: 'failed' });
   worker.time.now = START + HOUR;
   expect(await worker.run('first')).toMatchObject({ status: 'succeeded' });
+});
+
+test.each([
+  { kind: 'consumer', name: 'alice' },
+  { kind: 'model', name: 'chat' },
+] as const)('a job whose $kind is paused waits, asks nobody, and runs when that is resumed', async (subject) => {
+  const pauses = new LedgerTable(table, 30_000);
+  await pause(pauses, subject, { since: START, by: 'operator' });
+  const worker = workerOf({ monthlyBudgetUsd: 1 });
+  worker.submit('first');
+  for (let look = 0; look < 10; look++) {
+    expect(await worker.run('first')).toMatchObject({
+      status: 'queued',
+      waitsFor: `${subject.kind}_paused`,
+      attempts: 0,
+      notBefore: worker.time.now + 5 * MINUTE,
+    });
+    worker.time.now = worker.job('first').notBefore;
+  }
+  expect(upstream.requests).toEqual([]);
+  await resume(pauses, subject, worker.time.now);
+  worker.time.now += MINUTE;
+  expect(await worker.run('first')).toMatchObject({ status: 'succeeded', attempts: 1 });
+});
+
+test('a job that a pause with an end outlasts fails at once, with the error that a live request would get', async () => {
+  const until = START + 2 * HOUR;
+  const pauses = new LedgerTable(table, 30_000);
+  await pause(pauses, { kind: 'model', name: 'chat' }, { since: START, until, by: 'alarm', reason: 'too dear' });
+  const worker = workerOf({});
+  worker.submit('patient');
+  worker.submit('hasty', {}, { expiresAt: START + HOUR });
+  expect(await worker.run('patient')).toMatchObject({ status: 'queued', waitsFor: 'model_paused' });
+  const failed = await worker.run('hasty');
+  expect(failed.status).toBe('failed');
+  expect(JSON.parse(failed.error ?? '')).toMatchObject({
+    code: 'model_paused',
+    message: expect.stringContaining('too dear'),
+  });
+  // It looks sooner, for somebody may resume.
+  expect(worker.job('patient').notBefore).toBe(START + 15 * MINUTE);
 });

@@ -112,7 +112,7 @@ describe('while the ledger is out of reach', () => {
     expect(answer.json.error.code).toBe('ledger_unavailable');
     expect(answer.headers['retry-after']).toBe('2');
     const [line] = app.log.filter(({ message }) => message === 'ledger out of reach');
-    expect(line).toMatchObject({ step: 'reserve', LedgerErrors: 1, tier: 'standard', consumer: 'alice' });
+    expect(line).toMatchObject({ step: 'read pauses', LedgerErrors: 1, tier: 'standard', consumer: 'alice' });
   });
 
   test.each([
