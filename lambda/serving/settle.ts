@@ -48,6 +48,8 @@ export interface RequestRecord {
   costUsd?: number;
   /** Its place in the ledger, once it is admitted. */
   charge?: Charge;
+  /** It cost something, for which its consumer doesn't pay: a job's run that lost the job to another one. */
+  uncharged?: boolean;
   /** What the log has to tell of the ledger. */
   readonly ledgerEvents: LedgerEvent[];
   /** What became of it in the cache, and what that saved. */
@@ -133,6 +135,7 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     reasoning_tokens: usage?.reasoningTokens || undefined,
     cache_write_tokens: usage?.cacheWriteTokens || undefined,
     usage_estimated: record.usageEstimated,
+    uncharged: record.uncharged || undefined,
     ...embeddedMetrics(
       options.namespace,
       timestamp,

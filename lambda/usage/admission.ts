@@ -26,8 +26,13 @@ export type LedgerEvent =
 /** A request's place in the ledger, from its admission on. */
 export interface Charge {
   readonly headers: Readonly<Record<string, string>>;
-  /** @returns what has to be told, of the admission too */
-  settle(used: Omit<UsageRecord, 'id' | 'at' | 'consumer'> | undefined): Promise<readonly LedgerEvent[]>;
+  /** When the ledger says that the request began, Unix milliseconds. */
+  readonly at: number;
+  /**
+   * @param id the record's, where it is known elsewhere too
+   * @returns what has to be told, of the admission too
+   */
+  settle(used: Omit<UsageRecord, 'id' | 'at' | 'consumer'> | undefined, id?: string): Promise<readonly LedgerEvent[]>;
 }
 
 export interface Granted {
@@ -155,9 +160,10 @@ function chargeOf(
 ): Charge {
   return {
     headers,
-    async settle(used) {
+    at: reservation.at,
+    async settle(used, id) {
       try {
-        const { crossings } = await ledger.settle(reservation, used);
+        const { crossings } = await ledger.settle(reservation, used, id);
         return [...earlier, ...crossings.map((crossing) => ({ kind: 'threshold', crossing }) as const)];
       } catch (error) {
         if (!(error instanceof LedgerUnavailable)) throw error;
