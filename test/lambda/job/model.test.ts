@@ -171,7 +171,7 @@ class Jobs implements System {
           }),
       },
       blobs: { put: () => gate('put', () => {}), get: () => gate('read', () => '') },
-      settleAgain: (_, usage) => gate('settle again', () => this.#charge(usage)),
+      settleAgain: (_, usage) => gate('settle again', () => void this.#charge(usage)),
       ask: async (job, _, { signal }) => {
         const { outcomes } = this.#scenario;
         const outcome = await gate('ask', () => outcomes[Math.min(this.#asked++, outcomes.length - 1)] as Outcome);
