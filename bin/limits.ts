@@ -4,7 +4,7 @@ import { asObject, at, ContextError, type Decode, fields, list, number, oneOf, r
 /** `"block"`, `"notify"`, or `{"downgrade": "<model>"}`. */
 const budgetAction: Decode<BudgetAction> = (value, path) => {
   if (value === 'block') return BudgetAction.block();
-  if (value === 'notify') return BudgetAction.notify();
+  if (value === 'notify') return BudgetAction.notifyOnly();
   if (typeof value === 'string') {
     throw new ContextError(`${path} must be "block", "notify" or {"downgrade": "<model>"}, got "${value}"`);
   }

@@ -1,6 +1,6 @@
 import type { Change } from './change.ts';
 import { isFinal, type Job, type JobStatus } from './job.ts';
-import type { JobTable } from './ports.ts';
+import type { LineTable } from './ports.ts';
 
 /** Metrics of the gateway, without a dimension. The names stand in `lib/private/serving-metrics.ts` too. */
 export const METRIC_OF_END = {
@@ -21,17 +21,21 @@ export interface CountOptions {
  * format. A job ends by exactly one write, so that it is counted once, whoever ends it. One whose write's answer was lost
  * isn't counted.
  */
-export class CountedJobs implements JobTable {
-  readonly #table: JobTable;
+export class CountedJobs implements LineTable {
+  readonly #table: LineTable;
   readonly #options: CountOptions;
 
-  constructor(table: JobTable, options: CountOptions) {
+  constructor(table: LineTable, options: CountOptions) {
     this.#table = table;
     this.#options = options;
   }
 
   get(id: string): Promise<Job | undefined> {
     return this.#table.get(id);
+  }
+
+  getAll(ids: readonly string[]): Promise<ReadonlyMap<string, Job>> {
+    return this.#table.getAll(ids);
   }
 
   create(job: Job, now: number): Promise<boolean> {

@@ -7,7 +7,7 @@ import { CountedJobs, type CountOptions } from './count-ends.ts';
 import { jobEnvironment, required } from './environment.ts';
 import type { Job } from './job.ts';
 import { WebhookSecrets } from './notice/secrets.ts';
-import type { JobTable } from './ports.ts';
+import type { LineTable } from './ports.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -19,7 +19,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function stores(env: Environment, count?: CountOptions) {
   const { table, bucket, jobsQueueUrl, noticesQueueUrl, retentionMs } = jobEnvironment(env);
   const items = new ItemTable(table);
-  const jobs: JobTable = new DynamoJobs(items);
+  const jobs: LineTable = new DynamoJobs(items);
   const shared = {
     items,
     jobs: count === undefined ? jobs : new CountedJobs(jobs, count),

@@ -67,10 +67,14 @@ export interface Job {
   readonly inputTokens?: number;
   readonly costUsd?: number;
   readonly backend?: string;
+  /** A ledger's record of the last run that cost something: it may not have come as far as that. */
+  readonly unsettled?: string;
   readonly metadata?: string;
   readonly feature?: string;
   /** What the client said of the job that its own form repeats (a response's instructions, …). */
   readonly form?: string;
+  /** In S3, when it is long. */
+  readonly formAt?: string;
   readonly webhookUrl?: string;
   readonly notice: NoticeStatus;
   readonly noticeRun?: string;

@@ -10,6 +10,12 @@ export interface JobTable {
   change(id: string, change: Change): Promise<Job | undefined>;
 }
 
+/** One whose jobs can be read many at a time, too: the lines of a batch. */
+export interface LineTable extends JobTable {
+  /** Those that are there, by their ids. */
+  getAll(ids: readonly string[]): Promise<ReadonlyMap<string, Job>>;
+}
+
 /** Queues deliver at least once, in any order, and no message is lost that wasn't acknowledged. */
 export interface JobQueues {
   /** @param delayMs as far as a queue can; who gets the message too early sends it again */

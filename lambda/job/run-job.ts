@@ -1,11 +1,15 @@
+import type { Account } from '../serving/serve.ts';
+import type { UsageRecord } from '../usage/usage-record.ts';
 import type { Value } from './change.ts';
 import { isFinal, type Job } from './job.ts';
 import type { Blobs, JobQueues, JobTable } from './ports.ts';
 import { backoffMs, isRetryable, isWait, MAX_ATTEMPTS, PAUSED_WAIT_MS, waitMs } from './retry.ts';
-import { claim, type Ending, end, expire, giveBack, LEASE_MS, renew } from './transitions.ts';
+import { cancel, claim, type Ending, end, expire, giveBack, LEASE_MS, renew, tell } from './transitions.ts';
 
-/** What came of a run. */
-export type Outcome =
+/** What came of a run, and its account, which is settled when the job has been told of it. */
+export type Outcome = Ended & { readonly account?: Pick<Account, 'usage' | 'settle'> };
+
+type Ended =
   | { readonly kind: 'answered'; readonly result: string; readonly spent: Spent }
   | {
       readonly kind: 'refused';
@@ -50,8 +54,12 @@ export interface Runner {
   readonly queues: JobQueues;
   readonly blobs: Blobs;
   readonly ask: Ask;
+  /** Whether a job that a run has just taken is to be run at all: not when what it belongs to was cancelled. */
+  readonly isWanted?: (job: Job) => Promise<boolean>;
   /** What has to happen when a job has come to its end, besides: a batch counts its lines. May be called again. */
   readonly ended?: (job: Job) => Promise<void>;
+  /** Puts into the ledger what a run that is gone told the job, unless it is there. May be called again. */
+  readonly settleAgain?: (job: Job, usage: UsageRecord) => Promise<void>;
   readonly now: () => number;
   readonly random: () => number;
   /** A new run's id, which no other has. */
@@ -77,8 +85,20 @@ export async function runJob(id: string, runner: Runner, alive: () => Promise<vo
   const run = runner.newRun();
   const job = await table.change(id, claim(run, runner.now()));
   if (job === undefined) return notClaimed(id, runner);
+  if (runner.isWanted !== undefined && !(await runner.isWanted(job))) {
+    const now = runner.now();
+    const cancelled = await table.change(id, cancel(now, ttlOf(job, now)));
+    return cancelled === undefined ? notClaimed(id, runner) : afterEnd(cancelled, runner);
+  }
   if (job.attempts > MAX_ATTEMPTS) {
     await finish(job, run, { status: 'failed', with: { error: JSON.stringify(GIVEN_UP) } }, runner);
+    return;
+  }
+  try {
+    await settleEarlier(job, runner);
+  } catch {
+    // The ledger's outage is no failure of the job's.
+    await again(job, run, runner.now() + waitMs(undefined, runner.random()), whileUnsettled(job), runner);
     return;
   }
   await settleRun(job, run, await attempt(job, run, runner, alive), runner);
@@ -97,7 +117,10 @@ async function notClaimed(id: string, runner: Runner): Promise<void> {
   const job = await runner.table.get(id);
   // Deleted by its TTL, long ago.
   if (job === undefined) return;
-  if (isFinal(job)) return afterEnd(job, runner);
+  if (isFinal(job)) {
+    await afterEnd(job, runner);
+    return settleEarlier(job, runner);
+  }
   if (job.expiresAt <= now) {
     const expired = await runner.table.change(id, expire(now, ttlOf(job, now)));
     if (expired !== undefined) return afterEnd(expired, runner);
@@ -106,8 +129,19 @@ async function notClaimed(id: string, runner: Runner): Promise<void> {
   await runner.queues.run(job, Math.max(1_000, due - now));
 }
 
+/** A run may have died between what it told the job and what it told the ledger. */
+async function settleEarlier(job: Job, { settleAgain }: Runner): Promise<void> {
+  if (job.unsettled !== undefined) await settleAgain?.(job, JSON.parse(job.unsettled) as UsageRecord);
+}
+
+const whileUnsettled = ({ unsettled = '' }: Job): Parameters<typeof giveBack>[2] => ({
+  counts: false,
+  waitsFor: 'ledger_unavailable',
+  with: { unsettled },
+});
+
 /** Asks the model while the lease is kept. */
-async function attempt(job: Job, run: string, runner: Runner, alive: () => Promise<void>): Promise<Outcome | 'lost'> {
+async function attempt(job: Job, run: string, runner: Runner, alive: () => Promise<void>): Promise<Attempted> {
   const lost = new AbortController();
   let tokens = job.outputTokens;
   const renewal = async (): Promise<void> => {
@@ -128,38 +162,63 @@ async function attempt(job: Job, run: string, runner: Runner, alive: () => Promi
       },
       ...(partial === undefined ? {} : { partial }),
     });
-    return lost.signal.aborted && outcome.kind !== 'answered' ? 'lost' : outcome;
+    return { outcome, isLost: lost.signal.aborted && outcome.kind !== 'answered' };
   } finally {
     stop();
   }
 }
 
-async function settleRun(job: Job, run: string, outcome: Outcome | 'lost', runner: Runner): Promise<void> {
-  const now = runner.now();
-  if (outcome === 'lost') {
-    // Cancelled, taken over, or expired under the run's hands: whoever ended it may not have been able to say so.
-    if (now >= job.expiresAt) await finish(job, run, { status: 'expired' }, runner);
-    else await notClaimed(job.id, runner);
-    return;
+interface Attempted {
+  readonly outcome: Outcome;
+  /** The job was cancelled, taken over, or expired meanwhile. */
+  readonly isLost: boolean;
+}
+
+/**
+ * First the job is told, in one write that only the run that holds it can make; what it told is what the ledger gets. A
+ * run that can't tell isn't paid for: another one will be.
+ */
+async function settleRun(job: Job, run: string, { outcome, isLost }: Attempted, runner: Runner): Promise<void> {
+  const { account } = outcome;
+  const usage = account?.usage;
+  const costs = usage === undefined ? {} : { unsettled: JSON.stringify(usage) };
+  const hasTold =
+    (isLost ? await tellLost(job, run, outcome, costs, runner) : await tellOutcome(job, run, outcome, costs, runner)) ||
+    (await tellEnded(job, run, costs, runner));
+  const isSettled = (await account?.settle(hasTold)) ?? true;
+  // The message comes again, and with it another attempt at that.
+  if (hasTold && !isSettled) throw new Error('the ledger is out of reach');
+}
+
+type Costs = { readonly unsettled?: string };
+
+/** Whoever ended it may not have been able to say so. */
+async function tellLost(job: Job, run: string, { spent }: Outcome, costs: Costs, runner: Runner): Promise<boolean> {
+  if (runner.now() >= job.expiresAt) {
+    return finish(job, run, { status: 'expired', with: { ...add(job, spent), ...costs } }, runner);
   }
-  const spent = add(job, outcome.spent);
+  await notClaimed(job.id, runner);
+  return false;
+}
+
+/** Somebody else has ended it under the run's hands: it had cost something until then. */
+async function tellEnded(job: Job, run: string, { unsettled }: Costs, { table }: Runner): Promise<boolean> {
+  return unsettled !== undefined && (await table.change(job.id, tell(run, unsettled))) !== undefined;
+}
+
+async function tellOutcome(job: Job, run: string, outcome: Outcome, costs: Costs, runner: Runner): Promise<boolean> {
+  const now = runner.now();
+  const spent = { ...add(job, outcome.spent), ...costs };
   if (outcome.kind === 'answered') {
-    await finish(
-      job,
-      run,
-      { status: 'succeeded', with: { ...spent, ...(await kept('result', job, run, outcome.result, runner)) } },
-      runner,
-    );
-    return;
+    const result = await kept('result', job, run, outcome.result, runner);
+    return finish(job, run, { status: 'succeeded', with: { ...spent, ...result } }, runner);
   }
   if (outcome.kind === 'stopped') {
     if (outcome.partial === undefined) {
-      await finish(job, run, { status: 'failed', with: { ...spent, error: JSON.stringify(TOO_LONG) } }, runner);
-      return;
+      return finish(job, run, { status: 'failed', with: { ...spent, error: JSON.stringify(TOO_LONG) } }, runner);
     }
     const partial = await kept('partial', job, run, outcome.partial, runner);
-    await again(job, run, now, { counts: false, with: { ...spent, ...partial } }, runner);
-    return;
+    return again(job, run, now, { counts: false, with: { ...spent, ...partial } }, runner);
   }
   const { status, error, isPaused = false, neverFits = false } = outcome;
   const retryAfterMs = outcome.retryAfterMs ?? (isPaused ? PAUSED_WAIT_MS : undefined);
@@ -173,7 +232,7 @@ async function settleRun(job: Job, run: string, outcome: Outcome | 'lost', runne
   if (now + delay >= job.expiresAt) return finish(job, run, fail, runner);
   const partial = outcome.partial === undefined ? {} : await kept('partial', job, run, outcome.partial, runner);
   const waitsFor = error.code ?? String(status);
-  await again(job, run, now + delay, { counts: !waits, waitsFor, with: { ...spent, ...partial } }, runner);
+  return again(job, run, now + delay, { counts: !waits, waitsFor, with: { ...spent, ...partial } }, runner);
 }
 
 const TOO_LONG: ErrorBody = {
@@ -190,18 +249,21 @@ async function again(
   notBefore: number,
   options: Parameters<typeof giveBack>[2],
   runner: Runner,
-): Promise<void> {
+): Promise<boolean> {
   const given = await runner.table.change(job.id, giveBack(run, notBefore, options));
   // Dying between the two is harmless: the message at hand isn't deleted yet.
   if (given === undefined) await notClaimed(job.id, runner);
   else await runner.queues.run(given, Math.max(0, notBefore - runner.now()));
+  return given !== undefined;
 }
 
-async function finish(job: Job, run: string, ending: Ending, runner: Runner): Promise<void> {
+/** @returns whether the run still held the job */
+async function finish(job: Job, run: string, ending: Ending, runner: Runner): Promise<boolean> {
   const now = runner.now();
   const ended = await runner.table.change(job.id, end(run, now, ttlOf(job, now), ending));
   if (ended === undefined) await notClaimed(job.id, runner);
   else await afterEnd(ended, runner);
+  return ended !== undefined;
 }
 
 /**

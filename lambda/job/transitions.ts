@@ -38,13 +38,27 @@ export interface Ending {
 }
 
 const ended = (status: JobStatus, now: number, ttl: number): Record<string, Value> => ({ status, endedAt: now, ttl });
-const LET_GO = ['run', 'leaseUntil', 'waitsFor', 'progress', 'partial', 'partialAt'];
+const LET_GO = ['leaseUntil', 'waitsFor', 'progress', 'partial', 'partialAt'];
 
 /** The run has an answer, or an error that another run wouldn't mend. */
 export const end = (run: string, now: number, ttl: number, ending: Ending): Change => ({
   when: isHeldBy(run),
   set: { ...ending.with, ...ended(ending.status, now, ttl) },
-  remove: LET_GO,
+  remove: [...LET_GO, 'run', ...unlessSet('unsettled', ending.with)],
+});
+
+/** What a run before this one had to settle is settled: it is done before anything else. */
+const unlessSet = (attribute: string, set: Readonly<Record<string, Value>> = {}): string[] =>
+  attribute in set ? [] : [attribute];
+
+/**
+ * A run that finds its job cancelled, or expired, tells what it had cost until then. Only the last one may, and once:
+ * the job's end left its name there.
+ */
+export const tell = (run: string, unsettled: string): Change => ({
+  when: all(any(is('cancelled'), is('expired')), where('run', '=', run)),
+  set: { unsettled },
+  remove: ['run'],
 });
 
 /** The run gives the job back, to be run again. */
@@ -66,7 +80,7 @@ export const giveBack = (
     ...(options.waitsFor === undefined ? {} : { waitsFor: options.waitsFor }),
   },
   ...(options.counts ? {} : { add: { attempts: -1 } }),
-  remove: ['run', 'leaseUntil', 'progress'],
+  remove: ['run', 'leaseUntil', 'progress', ...unlessSet('unsettled', options.with)],
 });
 
 /** Nobody waits for it any more. A run that holds it finds out when it next writes. */
@@ -95,7 +109,10 @@ export const retry = (now: number, expiresAt: number, ttl: number, hasWebhook: b
     notice: hasWebhook ? 'due' : 'none',
   },
   add: { generation: 1 },
-  remove: ['endedAt', 'error', 'result', 'resultAt', 'noticeRun', 'noticeLeaseUntil', 'noticeAttempts', 'noticeAt'],
+  remove: [
+    ...['run', 'endedAt', 'error', 'result', 'resultAt'],
+    ...['noticeRun', 'noticeLeaseUntil', 'noticeAttempts', 'noticeAt'],
+  ],
 });
 
 /** The deliverer's lease: longer than an attempt may last. */

@@ -2,6 +2,7 @@ import type { Consumer, ServingConfig } from '../contract/config.ts';
 import type { LedgerEvent } from '../usage/admission.ts';
 import type { LedgerRoom } from '../usage/index.ts';
 import { toNano, toUsd } from '../usage/money.ts';
+import type { UsageRecord } from '../usage/usage-record.ts';
 import { ApiError } from './errors.ts';
 import type { GatewayEvent } from './gateway.ts';
 import { identifyCaller } from './identify.ts';
@@ -52,17 +53,16 @@ export async function usage({ event, config, ledger, registered }: JsonScope): P
   return { body: await ledger.callersUsage(event, ledger.payerOf(caller, config), ledger.ledger.table) };
 }
 
-/** The actual takes the place of what was reserved. @returns what has to be told */
-export async function settleInLedger(record: RequestRecord): Promise<readonly LedgerEvent[]> {
+/** What the ledger is to keep of a request; nothing where there is no ledger, or nobody has to be paid. */
+export function usageRecordOf(record: RequestRecord, id: string): UsageRecord | undefined {
   const { charge, bills } = record;
-  const savedUsd = record.cache?.savedUsd ?? 0;
-  if (charge === undefined) return [];
-  if (bills.length === 0 && record.cache?.outcome !== 'hit') return charge.settle(undefined);
-  return charge.settle({
+  if (charge === undefined || (bills.length === 0 && record.cache?.outcome !== 'hit')) return undefined;
+  return {
+    ...{ id, at: charge.at, consumer: record.consumer ?? '' },
     model: record.model ?? '',
     feature: record.feature ?? '',
     user: record.user ?? '',
-    savedNano: toNano(savedUsd),
+    savedNano: toNano(record.cache?.savedUsd ?? 0),
     bills: bills.map(({ attempt, usage, estimated, costUsd }) => ({
       backend: attempt.backend,
       ...{ inputTokens: usage.inputTokens, outputTokens: usage.outputTokens },
@@ -70,11 +70,31 @@ export async function settleInLedger(record: RequestRecord): Promise<readonly Le
       costNano: toNano(costUsd),
       estimated,
     })),
-  });
+  };
+}
+
+/**
+ * The actual takes the place of what was reserved.
+ *
+ * @param used nothing gives only the reservation back
+ * @returns what has to be told
+ */
+export async function settleInLedger(
+  { charge }: RequestRecord,
+  used: UsageRecord | undefined,
+): Promise<readonly LedgerEvent[]> {
+  if (charge === undefined) return [];
+  if (used === undefined) return charge.settle(undefined);
+  const { id, at: _, consumer: __, ...rest } = used;
+  return charge.settle(rest, id);
 }
 
 /** The line of a ledger's event, with what alarms count. */
-export function ledgerLine(event: LedgerEvent, record: RequestRecord, namespace: string): string {
+export function ledgerLine(
+  event: LedgerEvent,
+  record: Pick<RequestRecord, 'requestId' | 'consumer' | 'costUsd' | 'tier'>,
+  namespace: string,
+): string {
   const { level, message, ...fields } = fieldsOf(event);
   const now = Date.now();
   return JSON.stringify({

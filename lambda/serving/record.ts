@@ -47,6 +47,8 @@ export interface RequestRecord {
   costUsd?: number;
   /** Its place in the ledger, once it is admitted. */
   charge?: Charge;
+  /** It cost something, for which its consumer doesn't pay: a job's run that lost the job to another one. */
+  uncharged?: boolean;
   /** What the log has to tell of the ledger. */
   readonly ledgerEvents: LedgerEvent[];
   /** What became of it in the cache, and what that saved. */

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { SharedHints } from '../backends/openai-compatible/fleet.ts';
 import { createRegistry } from '../backends/registry.ts';
@@ -5,12 +6,13 @@ import type { Cache } from '../cache/contract.ts';
 import type { ServingConfig } from '../contract/config.ts';
 import { Health, type SharedBreakers } from '../failover/health.ts';
 import type { LedgerRoom } from '../usage/index.ts';
+import type { UsageRecord } from '../usage/usage-record.ts';
 import { answerChat } from './chat.ts';
 import { ClientResponse, type WithPrelude } from './client-response.ts';
 import { ApiError } from './errors.ts';
 import type { GatewayEvent, StreamingHandler } from './gateway.ts';
 import { identifyCaller } from './identify.ts';
-import { ledgerLine, ledgerOf, registeredConsumer, settleInLedger, usage } from './ledger-steps.ts';
+import { ledgerLine, ledgerOf, registeredConsumer, settleInLedger, usage, usageRecordOf } from './ledger-steps.ts';
 import { getModel, listModels } from './models.ts';
 import type { RequestRecord } from './record.ts';
 import { commonHeaders, errorHeaders, requestIdOf } from './response-headers.ts';
@@ -29,11 +31,26 @@ export interface ServingDeps {
   /** Where processes tell each other which backends are down. Without it, or the cache, each finds out for itself. */
   readonly sharedBreakers?: SharedBreakers;
   /** Where usage is kept. @default - what the configuration says */
-  readonly ledger?: LedgerRoom;
+  readonly ledger?: LedgerRoom | Promise<LedgerRoom | undefined>;
   /** Where processes tell each other which task of a fleet has which prefix. Without it, or the cache, each finds out for itself. */
   readonly sharedHints?: SharedHints;
-  /** Told what came of a chat completion and what it cost, however it ended, before the handler returns. */
-  onSettled?(event: GatewayEvent, record: RequestRecord): void;
+  /**
+   * Takes over a chat completion's account, when it is over, however it ended: whoever writes its cost down elsewhere
+   * does that before the ledger gets it. @default - it is settled at once
+   */
+  takeAccount?(event: GatewayEvent, account: Account): void;
+}
+
+/** What a chat completion cost, which is still to be put into the ledger and the log. */
+export interface Account {
+  readonly record: RequestRecord;
+  /** For the ledger; nothing where there is none, or nobody has to be paid. */
+  readonly usage: UsageRecord | undefined;
+  /**
+   * @param charged whether its consumer pays for it; else only what was reserved is given back
+   * @returns false when the ledger was out of reach
+   */
+  settle(charged: boolean): Promise<boolean>;
 }
 
 const ROUTES: readonly Route[] = [
@@ -62,7 +79,7 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
   const registry = createRegistry(deps.sharedHints ?? deps.cache?.values);
   const health = new Health(deps.sharedBreakers ?? deps.cache?.breakers);
   const router = new Router(ROUTES);
-  const ledgerRoom = deps.ledger === undefined ? ledgerOf(config) : Promise.resolve(deps.ledger);
+  const ledgerRoom = Promise.resolve(deps.ledger ?? ledgerOf(config));
   const identify = deps.identify ?? identifyCaller;
 
   return async (event, stream, context) => {
@@ -114,21 +131,39 @@ export function createServing(config: ServingConfig, deps: ServingDeps): Streami
       if (record !== undefined) {
         record.durationMs = performance.now() - start;
         record.status = client.status ?? 0;
-        deps.onSettled?.(event, record);
+        const account = accountOf(record);
+        // The client has its answer: it doesn't wait for this.
+        if (deps.takeAccount === undefined) await account.settle(true);
+        else deps.takeAccount(event, account);
+      }
+    }
+  };
+
+  function accountOf(record: RequestRecord): Account {
+    const usage = usageRecordOf(record, randomBytes(9).toString('base64url'));
+    return {
+      record,
+      usage,
+      async settle(charged) {
+        let isSettled = true;
+        if (!charged && usage !== undefined) record.uncharged = true;
         try {
-          // The client has its answer: it doesn't wait for this.
-          record.ledgerEvents.push(...(await settleInLedger(record)));
+          const events = await settleInLedger(record, charged ? usage : undefined);
+          isSettled = !events.some((event) => event.kind === 'error' && event.step === 'settle');
+          record.ledgerEvents.push(...events);
         } catch (thrown) {
-          internalError(thrown, requestId);
+          isSettled = false;
+          internalError(thrown, record.requestId);
         }
         try {
           report(record);
         } catch (thrown) {
-          internalError(thrown, requestId);
+          internalError(thrown, record.requestId);
         }
-      }
-    }
-  };
+        return isSettled;
+      },
+    };
+  }
 
   /** Content, where the owner wants it, has a line of its own, made when the one that counts is out. */
   function report(record: RequestRecord): void {

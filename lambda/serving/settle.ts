@@ -6,8 +6,6 @@ import { embeddedMetrics, type MetricValues, NO_VALUE } from './metrics.ts';
 import { loggedCode, loggedReason } from './reason.ts';
 import type { CacheRecord, RequestRecord } from './record.ts';
 
-export type { RequestRecord } from './record.ts';
-
 export interface SettleOptions {
   readonly namespace: string;
   /** Whether messages of backends, which may quote the prompt, may be logged. */
@@ -71,6 +69,7 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     reasoning_tokens: usage?.reasoningTokens || undefined,
     cache_write_tokens: usage?.cacheWriteTokens || undefined,
     usage_estimated: record.usageEstimated,
+    uncharged: record.uncharged || undefined,
     ...embeddedMetrics(
       options.namespace,
       timestamp,

@@ -6,7 +6,15 @@ import { ApiError } from '../serving/errors.ts';
 import { estimatedUsage } from '../serving/estimate.ts';
 import type { Caller } from '../serving/identify.ts';
 import { AdmissionRefused } from './admission-refused.ts';
-import { type Crossing, type HardCrossing, Ledger, type Payer, type Reservation, type Reserved } from './ledger.ts';
+import {
+  type Crossing,
+  type HardCrossing,
+  Ledger,
+  type Payer,
+  type Reservation,
+  type Reserved,
+  type Settled,
+} from './ledger.ts';
 import { toNano, toUsd } from './money.ts';
 import type { PauseWatch } from './pause-watch.ts';
 import { pause } from './pauses.ts';
@@ -35,8 +43,13 @@ export type LedgerEvent =
 /** A request's place in the ledger, from its admission on. */
 export interface Charge {
   readonly headers: Readonly<Record<string, string>>;
-  /** @returns what has to be told, of the admission too */
-  settle(used: Omit<UsageRecord, 'id' | 'at' | 'consumer'> | undefined): Promise<readonly LedgerEvent[]>;
+  /** When the ledger says that the request began, Unix milliseconds. */
+  readonly at: number;
+  /**
+   * @param id the record's, where it is known elsewhere too
+   * @returns what has to be told, of the admission too
+   */
+  settle(used: Omit<UsageRecord, 'id' | 'at' | 'consumer'> | undefined, id?: string): Promise<readonly LedgerEvent[]>;
 }
 
 export interface Granted {
@@ -210,17 +223,27 @@ function chargeOf(
 ): Charge {
   return {
     headers,
-    async settle(used) {
+    at: reservation.at,
+    async settle(used, id) {
       try {
-        const { crossings, hardCrossings } = await ledger.settle(reservation, used);
-        const thresholds = crossings.map((crossing) => ({ kind: 'threshold', crossing }) as const);
-        return [...earlier, ...thresholds, ...(await pauseAfter(hardCrossings, ledger, reservation.payer))];
+        const settled = await ledger.settle(reservation, used, id);
+        return [...earlier, ...(await eventsOf(settled, ledger, reservation.payer))];
       } catch (error) {
         if (!(error instanceof LedgerUnavailable)) throw error;
         return [...earlier, { kind: 'error', step: 'settle', error: error.message }];
       }
     },
   };
+}
+
+/** What a run told its job that it cost, and perhaps the ledger too, before it died. @throws LedgerUnavailable */
+export async function settleAgain(ledger: Ledger, payer: Payer, record: UsageRecord): Promise<readonly LedgerEvent[]> {
+  return eventsOf(await ledger.settleAgain(payer, record), ledger, payer);
+}
+
+async function eventsOf({ crossings, hardCrossings }: Settled, ledger: Ledger, payer: Payer): Promise<LedgerEvent[]> {
+  const thresholds = crossings.map((crossing) => ({ kind: 'threshold', crossing }) as const);
+  return [...thresholds, ...(await pauseAfter(hardCrossings, ledger, payer))];
 }
 
 /** The next request finds its consumer paused. Should it fail, whoever crosses the next multiple of the limit tries. */

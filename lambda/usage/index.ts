@@ -1,5 +1,5 @@
 import type { ServingConfig } from '../contract/config.ts';
-import { admitByLedger, payerOf, refusePaused } from './admission.ts';
+import { admitByLedger, payerOf, refusePaused, settleAgain } from './admission.ts';
 import { KeyStore } from './keys.ts';
 import { Ledger, type LedgerOptions } from './ledger.ts';
 import { PauseWatch } from './pause-watch.ts';
@@ -13,6 +13,7 @@ export interface LedgerRoom {
   readonly admit: typeof admitByLedger;
   readonly refusePaused: typeof refusePaused;
   readonly payerOf: typeof payerOf;
+  readonly settleAgain: typeof settleAgain;
   readonly callersUsage: typeof callersUsage;
 }
 
@@ -23,5 +24,5 @@ export function openLedger(
   const ledger = new Ledger({ ...config, ...options });
   const keys = new KeyStore(ledger.table);
   const pauses = new PauseWatch(ledger.table, options.now);
-  return { ledger, keys, pauses, admit: admitByLedger, refusePaused, payerOf, callersUsage };
+  return { ledger, keys, pauses, admit: admitByLedger, refusePaused, payerOf, settleAgain, callersUsage };
 }

@@ -244,16 +244,15 @@ export class Ledger {
    * Puts what a request cost in the place of what was reserved for it. Safe to repeat: it counts once.
    *
    * @param used nothing when nobody has to be paid: only the reservation is given back
+   * @param id of the record, where somebody else keeps it too (`settleAgain`)
    * @throws LedgerUnavailable when it failed for good; it is tried again with the process's next settlement
    */
   async settle(
     reservation: Reservation,
     used: Omit<UsageRecord, 'id' | 'at' | 'consumer'> | undefined,
+    id: string = newId(),
   ): Promise<Settled> {
-    const record = used && {
-      ...{ id: newId(), at: reservation.at, consumer: reservation.payer.consumer },
-      ...used,
-    };
+    const record = used && { ...{ id, at: reservation.at, consumer: reservation.payer.consumer }, ...used };
     const earlier = this.#backlog.splice(0);
     try {
       const settled = await this.#settleOnce(reservation, record);
@@ -265,6 +264,16 @@ export class Ledger {
       for (const each of [...earlier, { reservation, record }]) this.#keep(each);
       throw error;
     }
+  }
+
+  /**
+   * Of a record that somebody kept before it was to be settled, and doesn't know whether it was: it counts once. What was
+   * reserved for it expires.
+   *
+   * @throws LedgerUnavailable
+   */
+  settleAgain(payer: Payer, record: UsageRecord): Promise<Settled> {
+    return this.#settleOnce({ ...this.unreserved(payer), at: record.at }, record, true);
   }
 
   #keep(settlement: { readonly reservation: Reservation; readonly record: UsageRecord | undefined }): void {

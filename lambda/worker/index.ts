@@ -6,11 +6,13 @@ import { lazyCache } from '../cache/lazy.ts';
 import { loadConfig, SERVING_CONFIG_FILE } from '../contract/config.ts';
 import { every, handleEach, type SqsEvent, type SqsRecord, type SqsResult } from '../job/aws/messages.ts';
 import { messageOf } from '../job/aws/queues.ts';
-import { runBatch } from '../job/batch/run-batch.ts';
+import { isWanted, runBatch } from '../job/batch/run-batch.ts';
 import { required } from '../job/environment.ts';
 import { stores } from '../job/from-environment.ts';
+import type { Job } from '../job/job.ts';
 import { RENEW_MS, runJob } from '../job/run-job.ts';
 import { Walk } from '../job/walk/ask.ts';
+import { ledgerOf } from '../serving/ledger-steps.ts';
 import { createServing } from '../serving/serve.ts';
 import { stackOf } from '../serving/settle.ts';
 
@@ -27,8 +29,9 @@ const config = loadConfig(readFileSync(join(import.meta.dirname, SERVING_CONFIG_
 const walk = new Walk(config);
 const cache = config.cache && lazyCache(config.cache, process.env);
 cache?.warm();
+const ledger = ledgerOf(config);
 const serve = createServing(config, {
-  ...{ log, withPrelude: walk.withPrelude, identify: walk.identify, onSettled: walk.onSettled },
+  ...{ log, withPrelude: walk.withPrelude, identify: walk.identify, takeAccount: walk.takeAccount, ledger },
   ...(cache && { cache }),
 });
 const shared = stores(process.env, { namespace: config.metrics.namespace, log });
@@ -44,10 +47,17 @@ export async function handler(event: SqsEvent, context: { getRemainingTimeInMill
     blobs,
     ask,
     ended,
+    isWanted: (job: Job) => isWanted(job, shared),
+    settleAgain: walk.lateSettlement(ledger, log),
     now: Date.now,
     random: Math.random,
     newRun: randomUUID,
     every,
+  };
+  const batchRun = {
+    ...shared,
+    remainingMs: () => context.getRemainingTimeInMillis(),
+    maxLineLength: config.limits.maxRequestBytes,
   };
   return handleEach(
     event,
@@ -57,7 +67,7 @@ export async function handler(event: SqsEvent, context: { getRemainingTimeInMill
       const alive = () => visible(record, VISIBILITY);
       await alive();
       if ('job' in message) await runJob(message.job, runner, alive);
-      else if ('batch' in message) await keptVisible(record, () => runBatch(message.batch, shared));
+      else if ('batch' in message) await keptVisible(record, () => runBatch(message.batch, batchRun));
       else throw new Error('no message for a worker');
     },
     (record, error) => {

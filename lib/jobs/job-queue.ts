@@ -359,7 +359,8 @@ export class JobQueue extends Construct {
         return { ...config, models: config.models.map((model) => ({ ...model, backends: [] })) };
       }),
       memorySize: 512,
-      timeout: Duration.minutes(1),
+      // Of the longest answer, a file: 200 MB at Lambda's 2 MB a second.
+      timeout: Duration.minutes(3),
       ...extension.functionProps,
     }).function;
     addEnvironment(fn, { ...environment, [CONSUMERS_ENV]: extension.consumers });
@@ -415,7 +416,13 @@ export class JobQueue extends Construct {
     const { tableArn } = this.table;
     fn.addToRolePolicy(
       new PolicyStatement({
-        actions: ['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:Query'],
+        actions: [
+          'dynamodb:GetItem',
+          'dynamodb:BatchGetItem',
+          'dynamodb:PutItem',
+          'dynamodb:UpdateItem',
+          'dynamodb:Query',
+        ],
         resources: [tableArn, `${tableArn}/index/list`],
       }),
     );

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -132,6 +133,8 @@ describe('a job', () => {
     expect(second?.body.id).toBe(first?.body.id);
     const other = await call('POST', '/jobs', { body: ask('Twice'), headers });
     expect(other).toMatchObject({ status: 422, body: { error: { code: 'idempotency_key_reused' } } });
+    const later = await call('POST', '/jobs', { body: { ...body, expires_in: 3600 }, headers });
+    expect(later).toMatchObject({ status: 422 });
     const bobs = await call('POST', '/jobs', { body, headers, as: 'bob' });
     expect(bobs.body.id).not.toBe(first?.body.id);
     await ended(String(first?.body.id));
@@ -189,6 +192,7 @@ describe('what is no job', () => {
     ['an expiry of a minute less a second', { expires_in: 59 }, 400, 'expires_in'],
     ['a beginning after its end', { expires_in: 60, not_before: 4_000_000_000 }, 400, 'not_before'],
     ['a priority that is none', { priority: 'urgent' }, 400, 'priority'],
+    ['metadata that no item has room for', { metadata: { a: 'x'.repeat(500_000) } }, 400, 'metadata'],
     ['a webhook that is a text', { webhook: 'https://example.com' }, 400, 'webhook'],
     ['a webhook at a private address', { webhook: { url: 'https://10.0.0.1/' } }, 400, 'webhook.url'],
     ['a webhook by http', { webhook: { url: 'http://example.com/' } }, 400, 'webhook.url'],
@@ -353,6 +357,91 @@ describe('the OpenAI SDK', () => {
     expect(request_counts?.total).toBe(30);
   });
 
+  test('runs a batch of a file that was uploaded in parts', async () => {
+    const text = Array.from({ length: 4 }, (_, i) => `${line(`part-${i}`, ask(`Straße ${i}`))}\n`);
+    const bytes = Buffer.byteLength(text.join(''));
+    const upload = await client().uploads.create({
+      filename: 'long.jsonl',
+      purpose: 'batch',
+      bytes,
+      mime_type: 'application/jsonl',
+    });
+    expect(upload).toMatchObject({ object: 'upload', status: 'pending', bytes });
+    const partIds: string[] = [];
+    // In any order: it is their completion that says it.
+    for (const part of [text.slice(2), text.slice(0, 2)]) {
+      const data = await toFile(Buffer.from(part.join('')), 'part');
+      partIds.unshift((await client().uploads.parts.create(upload.id, { data })).id);
+    }
+    await expect(client().uploads.complete(upload.id, { part_ids: partIds.slice(1) })).rejects.toMatchObject({
+      status: 400,
+      param: 'part_ids',
+    });
+    const md5 = createHash('md5').update(text.join('')).digest('hex');
+    await expect(
+      client().uploads.complete(upload.id, { part_ids: partIds, md5: md5.replace(/./, 'x') }),
+    ).rejects.toMatchObject({ status: 400, param: 'md5' });
+    const { status, file } = await client().uploads.complete(upload.id, { part_ids: partIds, md5 });
+    expect({ status, file }).toMatchObject({ status: 'completed', file: { object: 'file', bytes, purpose: 'batch' } });
+    expect(await (await client().files.content(String(file?.id))).text()).toBe(text.join(''));
+    await expect(
+      client().uploads.parts.create(upload.id, { data: await toFile(Buffer.from('x'), 'part') }),
+    ).rejects.toMatchObject({ status: 400, code: 'upload_not_pending' });
+    const batch = await client().batches.create({
+      input_file_id: String(file?.id),
+      endpoint: '/v1/chat/completions',
+      completion_window: '24h',
+    });
+    const done = await batchEnds(batch.id, 'completed');
+    expect((await linesOf(done.output_file_id)).map(({ custom_id }) => custom_id)).toEqual(
+      Array.from({ length: 4 }, (_, i) => `part-${i}`),
+    );
+  });
+
+  test('cancels an upload, and is told of a part that was cut within a character', async () => {
+    const { id } = await client().uploads.create({
+      filename: 'long.jsonl',
+      purpose: 'batch',
+      bytes: 10,
+      mime_type: 'application/jsonl',
+    });
+    const data = await toFile(Buffer.from('ß').subarray(0, 1), 'part');
+    await expect(client().uploads.parts.create(id, { data })).rejects.toMatchObject({ status: 400, param: 'data' });
+    expect(await client().uploads.cancel(id)).toMatchObject({ status: 'cancelled' });
+    await expect(client().uploads.complete(id, { part_ids: ['part_x'] })).rejects.toMatchObject({ status: 400 });
+  });
+
+  test.each<[string, unknown]>([
+    ['a list', ['a']],
+    ['a number for a value', { a: 1 }],
+    ['a value that is too long', { a: 'x'.repeat(513) }],
+    ['too many pairs', Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`k${i}`, 'v']))],
+  ])('is told that metadata of a batch is wrong: %s', async (_, metadata) => {
+    const { id } = await upload([line('a', ask('x'))]);
+    await expect(
+      client().batches.create({
+        input_file_id: id,
+        endpoint: '/v1/chat/completions',
+        completion_window: '24h',
+        metadata: metadata as Record<string, string>,
+      }),
+    ).rejects.toMatchObject({ status: 400, param: 'metadata' });
+  });
+
+  test('lists files past those that were deleted, and by their purpose', async () => {
+    const carol = new OpenAI({ baseURL: run.url, apiKey: run.keys.carol, maxRetries: 0 });
+    const files = [];
+    for (let i = 0; i < 4; i++) {
+      const file = await toFile(Buffer.from(line(`${i}`, ask('x'))), `${i}.jsonl`);
+      files.push(await carol.files.create({ file, purpose: 'batch' }));
+    }
+    // The newest ones would be the first page.
+    for (const { id } of files.slice(1)) await carol.files.delete(id);
+    const page = await carol.files.list({ limit: 1 });
+    expect(page.data.map(({ id }) => id)).toEqual([files[0]?.id]);
+    expect((await carol.files.list({ purpose: 'batch_output' })).data).toEqual([]);
+  });
+
   test('keeps its files to itself, and deletes them', async () => {
     const file = await upload([line('a', ask('x'))]);
     expect(file).toMatchObject({ object: 'file', filename: 'requests.jsonl', purpose: 'batch' });
@@ -418,6 +507,19 @@ describe('the OpenAI SDK', () => {
     });
   });
 
+  test('repeats instructions that are longer than an item may be', async () => {
+    const instructions = 'Be brief. '.repeat(50_000);
+    const { id } = await client().responses.create({
+      model: 'chat',
+      background: true,
+      instructions,
+      input: 'hello',
+      max_output_tokens: 16,
+    });
+    expect((await client().responses.retrieve(id)).instructions).toBe(instructions);
+    await client().responses.cancel(id);
+  });
+
   test('cancels a background response', async () => {
     const { id } = await client().responses.create({ model: 'chat', background: true, input: 'A very long story' });
     expect((await client().responses.cancel(id)).status).toBe('cancelled');
@@ -429,10 +531,62 @@ describe('the OpenAI SDK', () => {
       status: 400,
       param: 'background',
     });
+    await expect(client().responses.retrieve('resp_1', { stream: true })).rejects.toMatchObject({
+      status: 400,
+      param: 'stream',
+    });
+    await expect(
+      client().responses.create({ model: 'chat', input, background: true, stream: true }),
+    ).rejects.toMatchObject({ status: 400, param: 'stream' });
     await expect(
       client().responses.create({ model: 'chat', input, background: true, previous_response_id: 'resp_1' }),
     ).rejects.toMatchObject({ status: 400, param: 'previous_response_id' });
   });
+});
+
+test("nothing of another consumer's is there, on any route", async () => {
+  const alice = new OpenAI({ baseURL: run.url, apiKey: run.keys.alice, maxRetries: 0 });
+  const request = { custom_id: 'a', method: 'POST', url: '/v1/chat/completions', body: ask('x', { model: 'nobody' }) };
+  const file = await alice.files.create({
+    file: await toFile(Buffer.from(JSON.stringify(request)), 'a.jsonl'),
+    purpose: 'batch',
+  });
+  const batch = await alice.batches.create({
+    input_file_id: file.id,
+    endpoint: '/v1/chat/completions',
+    completion_window: '24h',
+  });
+  const response = await alice.responses.create({ model: 'chat', background: true, input: 'x' });
+  const upload = await alice.uploads.create({ filename: 'a', purpose: 'batch', bytes: 1, mime_type: 'text/plain' });
+  const { id: job } = await submit(ask('Mine'));
+  const line = `line_${batch.id.slice('batch_'.length)}_0`;
+  const batchOf = { input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h' };
+  for (const [method, path, body] of [
+    ['GET', `/jobs/${job}`],
+    ['DELETE', `/jobs/${job}`],
+    ['GET', `/jobs?after=${job}`],
+    ['GET', `/files/${file.id}`],
+    ['GET', `/files/${file.id}/content`],
+    ['DELETE', `/files/${file.id}`],
+    ['GET', `/files?after=${file.id}`],
+    ['POST', '/batches', batchOf],
+    ['GET', `/batches/${batch.id}`],
+    ['POST', `/batches/${batch.id}/cancel`, {}],
+    ['GET', `/batches?after=${batch.id}`],
+    ['POST', `/uploads/${upload.id}/complete`, { part_ids: ['part_a'] }],
+    ['POST', `/uploads/${upload.id}/cancel`, {}],
+    ['GET', `/responses/${response.id}`],
+    ['POST', `/responses/${response.id}/cancel`, {}],
+  ] as const) {
+    const answer = await call(method, path, { as: 'bob', ...(body && { body }) });
+    expect(answer, `${method} ${path}`).toMatchObject({ status: 404, body: { error: { code: 'not_found' } } });
+  }
+  // Nor are a consumer's own things what they are not.
+  for (const path of [`/jobs/${line}`, `/jobs/${response.id}`, `/jobs?after=${line}`, `/responses/${job}`]) {
+    expect((await call('GET', path)).status, path).toBe(404);
+  }
+  await call('DELETE', `/jobs/${job}`);
+  await alice.responses.cancel(response.id);
 });
 
 describe('operators', () => {
@@ -469,6 +623,16 @@ describe('operators', () => {
     const { id: fine } = await submit(ask('hello'));
     await ended(fine);
     expect(await llm('retry', fine)).toMatchObject({ status: 1, err: expect.stringContaining('succeeded') });
+    const { out } = await llm('list', '--status', 'failed', '--json', '--limit', '1000');
+    const line = out
+      .trim()
+      .split('\n')
+      .map((text) => JSON.parse(text) as { id: string; kind: string })
+      .find(({ kind }) => kind === 'line');
+    expect(await llm('retry', String(line?.id))).toMatchObject({
+      status: 1,
+      err: expect.stringContaining('a line of batch_'),
+    });
   });
 
   test('have what could not be delivered sent again, with the id that it had', async () => {

@@ -100,7 +100,13 @@ describe('a queue of jobs', () => {
     const template = synthesize();
     const actions = statements(template, 'dynamodb:').flatMap(({ Action }) => Action);
     expect(new Set(actions)).toEqual(
-      new Set(['dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:Query', 'dynamodb:UpdateItem']),
+      new Set([
+        'dynamodb:BatchGetItem',
+        'dynamodb:GetItem',
+        'dynamodb:PutItem',
+        'dynamodb:Query',
+        'dynamodb:UpdateItem',
+      ]),
     );
     expect(statements(template, 'secretsmanager:')).toHaveLength(2);
   });

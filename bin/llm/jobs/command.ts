@@ -145,6 +145,9 @@ function show(job: Job, content: boolean, io: Io): void {
 
 /** As long as it had at first. */
 async function again(job: Job, { jobs, queues, now }: Store, io: Io): Promise<void> {
+  if (job.kind === 'line') {
+    throw new Error(`${job.id} is a line of ${job.batch}, whose files have its end: run it again in a new batch`);
+  }
   const at = now();
   const expiresAt = at + (job.expiresAt - job.createdAt);
   const next = await jobs.change(job.id, retry(at, expiresAt, ttlOf(job, expiresAt), job.webhookUrl !== undefined));
@@ -167,11 +170,14 @@ async function resend(job: Job, { jobs, queues }: Store, io: Io): Promise<void> 
 }
 
 async function redriveAll(store: Store, io: Io): Promise<void> {
-  const messages = await new DeadLetters(process.env.LLM_JOBS_QUEUE_URL ?? '').redrive();
+  let unreadable = 0;
+  const skip = (): void => void unreadable++;
+  const messages = await new DeadLetters(process.env.LLM_JOBS_QUEUE_URL ?? '').redrive(undefined, skip);
   const notices = new DeadLetters(process.env.LLM_NOTICES_QUEUE_URL ?? '');
   // First the job's own record, or the message would find nothing to do.
   const sent = await notices.redrive(async ({ notice }) => {
     if (notice !== undefined) await store.jobs.change(notice, redeliver());
-  });
+  }, skip);
+  if (unreadable > 0) io.err(`${unreadable} messages name no job, batch or notification and stay where they are\n`);
   io.err(`${messages} messages and ${sent} notifications were taken up again\n`);
 }

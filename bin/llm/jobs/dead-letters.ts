@@ -17,6 +17,18 @@ interface Letter {
 /** Seconds in which a letter is sent again and deleted; should that fail, it is back afterwards. */
 const VISIBILITY = 30;
 
+/** Whoever may send to a queue may send anything. */
+function letterOf(body: string): Letter | undefined {
+  try {
+    const letter = JSON.parse(body) as Letter | null;
+    return [letter?.job, letter?.notice, letter?.batch].some((id) => typeof id === 'string')
+      ? (letter as Letter)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The dead-letter queue of a queue. */
 export class DeadLetters {
   readonly #queueUrl: string;
@@ -27,7 +39,11 @@ export class DeadLetters {
   }
 
   /** Sends each letter to the queue that it came from. @returns how many */
-  async redrive(before: (letter: Letter) => Promise<void> = async () => {}): Promise<number> {
+  async redrive(
+    before: (letter: Letter) => Promise<void> = async () => {},
+    /** Told of each that is none of ours: it stays where it is. */
+    unreadable: () => void = () => {},
+  ): Promise<number> {
     const url = await this.#url();
     if (url === undefined) return 0;
     let count = 0;
@@ -37,7 +53,12 @@ export class DeadLetters {
       );
       if (Messages.length === 0) return count;
       for (const { Body = '{}', ReceiptHandle } of Messages) {
-        const { job, notice, batch, consumer } = JSON.parse(Body) as Letter;
+        const letter = letterOf(Body);
+        if (letter === undefined) {
+          unreadable();
+          continue;
+        }
+        const { job, notice, batch, consumer } = letter;
         await before({ ...(notice === undefined ? {} : { notice }) });
         await this.#client.send(
           new SendMessageCommand({

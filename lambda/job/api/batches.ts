@@ -4,10 +4,11 @@ import type { JsonAnswer } from '../../serving/router.ts';
 import { listAttributes } from '../aws/table.ts';
 import { asBatch, type Batch, batchKey, stop } from '../batch/batch.ts';
 import { BatchProgress, type Progress } from '../batch/progress.ts';
-import { getBatch } from '../batch/run-batch.ts';
+import { getBatch } from '../batch/work.ts';
 import type { Item } from '../change.ts';
 import { ttlOf } from '../run-job.ts';
 import { ownFile } from './files.ts';
+import { checkMetadata } from './metadata.ts';
 import { parseObject } from './parse-object.ts';
 import { type JobsRoute, type JobsScope, listOf, notFound, pageOf, seconds } from './scope.ts';
 import { payerOf } from './submit.ts';
@@ -37,6 +38,7 @@ async function create(scope: JobsScope): Promise<JsonAnswer> {
     throw invalidRequest("Missing required parameter: 'input_file_id'.", 'input_file_id', 'missing_required_parameter');
   }
   const windowMs = windowOf(window);
+  checkMetadata(metadata);
   // Models are the lines' own matter: those of a paused one wait.
   await scope.refusePaused();
   const file = await ownFile(scope, inputFileId);
@@ -50,6 +52,7 @@ async function create(scope: JobsScope): Promise<JsonAnswer> {
     endpoint,
     inputFileId,
     inputKey: file.key,
+    ...(file.parts === undefined ? {} : { inputParts: file.parts }),
     createdAt: now,
     expiresAt: now + windowMs,
     ttl: ttlOf(scope, now + windowMs),
@@ -95,10 +98,13 @@ async function list(scope: JobsScope): Promise<JsonAnswer> {
   const { limit, after } = pageOf(scope.event);
   const last = after === undefined ? undefined : await scope.items.get(batchKey((await ownBatch(scope, after)).id));
   const key = last === undefined ? undefined : String(last.listKey);
-  const { items, hasMore } = await scope.items.list(`batch#${scope.caller.consumer}`, limit, key);
+  const { items, hasMore } = await scope.items.list(`batch#${scope.caller.consumer}`, {
+    limit,
+    after: key,
+    now: scope.now(),
+  });
   const batches = await Promise.all(items.map(({ id }) => getBatch(String(id), scope)));
-  const now = scope.now() / 1000;
-  const data = batches.filter((batch) => batch !== undefined && batch.ttl > now) as Batch[];
+  const data = batches.filter((batch) => batch !== undefined);
   return { body: listOf(await Promise.all(data.map((batch) => batchView(batch, scope))), hasMore) };
 }
 

@@ -1,10 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import type { Readable } from 'node:stream';
-import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { ApiError, invalidRequest } from '../../serving/errors.ts';
 import { header } from '../../serving/gateway.ts';
 import type { JsonAnswer } from '../../serving/router.ts';
-import { asFile, fileKey, keepFile, type StoredFile } from '../batch/files.ts';
+import { asFile, bytesOf, fileKey, keepFile, type StoredFile } from '../batch/files.ts';
 import { ttlOf } from '../run-job.ts';
 import { multipartParts } from './multipart.ts';
 import { type FileAnswer, type JobsRoute, type JobsScope, listOf, notFound, pageOf, seconds } from './scope.ts';
@@ -20,13 +18,7 @@ export const FILE_ROUTES: readonly JobsRoute[] = [
 async function upload(scope: JobsScope): Promise<JsonAnswer> {
   const { event, config, caller } = scope;
   const body = event.body ?? '';
-  const limit = config.limits.maxRequestBytes;
-  if (Buffer.byteLength(body) > limit) {
-    throw new ApiError(413, `File too large: the limit is ${limit} bytes.`, {
-      type: 'invalid_request_error',
-      code: 'request_too_large',
-    });
-  }
+  requireSize(body, config.limits.maxRequestBytes, 'File');
   const parts = multipartParts(header(event, 'content-type'), body);
   const purpose = parts.find(({ name }) => name === 'purpose')?.text;
   if (purpose !== 'batch') throw invalidRequest("Invalid 'purpose': expected 'batch'.", 'purpose', 'invalid_value');
@@ -50,6 +42,16 @@ async function upload(scope: JobsScope): Promise<JsonAnswer> {
   return { body: fileView(stored) };
 }
 
+/** @throws ApiError 413 */
+export function requireSize(body: string, limit: number, what: string): void {
+  if (Buffer.byteLength(body) <= limit) return;
+  const remedy = 'A longer file is uploaded in parts: POST /v1/uploads.';
+  throw new ApiError(413, `${what} too large: the limit is ${limit} bytes. ${remedy}`, {
+    type: 'invalid_request_error',
+    code: 'request_too_large',
+  });
+}
+
 /** @throws ApiError 404 */
 export async function ownFile(scope: JobsScope, id = scope.params.id ?? ''): Promise<StoredFile> {
   const item = await scope.items.get(fileKey(id));
@@ -60,7 +62,7 @@ export async function ownFile(scope: JobsScope, id = scope.params.id ?? ''): Pro
   return file;
 }
 
-const fileView = (file: StoredFile) => ({
+export const fileView = (file: StoredFile) => ({
   id: file.id,
   object: 'file',
   bytes: file.bytes,
@@ -74,25 +76,33 @@ const fileView = (file: StoredFile) => ({
 async function list(scope: JobsScope): Promise<JsonAnswer> {
   const { limit, after } = pageOf(scope.event);
   const last = after === undefined ? undefined : await scope.items.get(fileKey((await ownFile(scope, after)).id));
-  const key = last === undefined ? undefined : String(last.listKey);
-  const { items, hasMore } = await scope.items.list(`file#${scope.caller.consumer}`, limit, key);
+  let key = last === undefined ? undefined : String(last.listKey);
+  const { purpose } = scope.event.queryStringParameters ?? {};
+  const now = scope.now();
+  const data: Array<ReturnType<typeof fileView>> = [];
   // The index holds but a part of an item.
-  const files = await Promise.all(items.map(({ id }) => scope.items.get(fileKey(String(id)))));
-  const now = scope.now() / 1000;
-  const data = files.flatMap((item) => (item === undefined || asFile(item).ttl <= now ? [] : [fileView(asFile(item))]));
-  return { body: listOf(data, hasMore) };
+  for (;;) {
+    const page = await scope.items.list(`file#${scope.caller.consumer}`, { limit: limit + 1, after: key, now });
+    const files = await Promise.all(page.items.map(({ id }) => scope.items.get(fileKey(String(id)))));
+    for (const item of files) {
+      if (item !== undefined && (!purpose || item.purpose === purpose)) data.push(fileView(asFile(item)));
+    }
+    key = String(page.items.at(-1)?.listKey);
+    if (!page.hasMore || data.length > limit) return { body: listOf(data.slice(0, limit), data.length > limit) };
+  }
 }
 
 /** Gone at once for its owner; the table and the bucket forget it when its time is over. */
 async function remove(scope: JobsScope): Promise<JsonAnswer> {
   const { id } = await ownFile(scope);
-  await scope.items.change(fileKey(id), { when: { attribute: 'id', is: '=', value: id }, set: { ttl: 1 } });
+  await scope.items.change(fileKey(id), {
+    when: { attribute: 'id', is: '=', value: id },
+    set: { ttl: 1 },
+    remove: ['list', 'listKey'],
+  });
   return { body: { id, object: 'file', deleted: true } };
 }
 
 async function content(scope: JobsScope): Promise<FileAnswer> {
-  const { key } = await ownFile(scope);
-  const { bucket, client } = scope.blobs;
-  const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
-  return { contentType: 'application/jsonl', bytes: Body as Readable };
+  return { contentType: 'application/jsonl', bytes: bytesOf(await ownFile(scope), scope.blobs) };
 }

@@ -65,6 +65,7 @@ function submissionOf(scope: JobsScope): Submission {
     priority: priorityOf(priority),
     notBefore: Math.max(now, notBefore),
     expiresAt,
+    said: [not_before ?? null, expires_in ?? null],
     ...(webhookUrl === undefined ? {} : { webhookUrl }),
     ...(metadata == null ? {} : { metadata }),
   };
@@ -142,15 +143,14 @@ async function list(scope: JobsScope): Promise<JsonAnswer> {
   const { limit, after } = pageOf(scope.event);
   const { caller, items } = scope;
   const last = after === undefined ? undefined : await scope.jobs.get(after);
-  if (after !== undefined && last?.consumer !== caller.consumer) throw notFound('job', after);
+  if (after !== undefined && (last?.consumer !== caller.consumer || last.kind !== 'job')) throw notFound('job', after);
   const key = last === undefined ? undefined : String((last as unknown as { listKey: string }).listKey);
-  const { items: found, hasMore } = await items.list(`job#${caller.consumer}`, limit, key);
-  const now = scope.now() / 1000;
-  const data = found.map(asJob).filter((job) => job.ttl > now);
+  const now = scope.now();
+  const { items: found, hasMore } = await items.list(`job#${caller.consumer}`, { limit, after: key, now });
   return {
     body: listOf(
-      data.map((job) => jobView(job)),
-      hasMore && data.length === found.length,
+      found.map((item) => jobView(asJob(item))),
+      hasMore,
     ),
   };
 }

@@ -18,8 +18,9 @@ export function multipartParts(contentType: string | undefined, body: string): r
   if (boundary === undefined) {
     throw invalidRequest("Expected a body of 'multipart/form-data'.", null, 'invalid_content_type');
   }
-  // The first delimiter may stand at the very beginning.
-  const sections = `\r\n${body}`.split(`\r\n--${boundary}`);
+  // The first delimiter may stand at the very beginning. What only begins like one is content.
+  const delimiter = new RegExp(`\\r\\n--${boundary.replace(/[^\w]/g, '\\$&')}(?=--|[ \\t]*\\r\\n)`);
+  const sections = `\r\n${body}`.split(delimiter);
   if (!sections.at(-1)?.startsWith('--')) throw invalidRequest('The multipart body has no end.', null, 'invalid_body');
   return sections.slice(1, -1).map(partOf);
 }

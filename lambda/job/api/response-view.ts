@@ -31,7 +31,7 @@ export function formOf(body: Readonly<Record<string, unknown>>): ResponseForm {
 }
 
 /** A job as a response of OpenAI's Responses API. */
-export function responseView(job: Job, result?: string): object {
+export function responseView(job: Job, form = '{}', result?: string): object {
   const completion = result === undefined ? undefined : (JSON.parse(result) as ChatCompletion);
   const output = completion === undefined ? [] : outputOf(job, completion);
   const cut = completion?.choices[0]?.finish_reason === 'length';
@@ -43,7 +43,7 @@ export function responseView(job: Job, result?: string): object {
     status: cut ? 'incomplete' : STATUS[job.status],
     background: true,
     model: job.model,
-    ...(JSON.parse(job.form ?? '{}') as ResponseForm),
+    ...(JSON.parse(form) as ResponseForm),
     error: errorView(job),
     incomplete_details: cut ? { reason: 'max_output_tokens' } : null,
     output,

@@ -1,3 +1,4 @@
+import { invalidRequest } from '../../serving/errors.ts';
 import { parseChatRequest } from '../../serving/parse.ts';
 import type { JsonAnswer } from '../../serving/router.ts';
 import { cancelJob } from '../cancel-job.ts';
@@ -11,7 +12,7 @@ import { submit } from './submit.ts';
 
 export const RESPONSE_ROUTES: readonly JobsRoute[] = [
   { method: 'POST', path: '/v1/responses', answer: create },
-  { method: 'GET', path: '/v1/responses/{id}', answer: async (scope) => view(await ownJob(scope, 'response'), scope) },
+  { method: 'GET', path: '/v1/responses/{id}', answer: retrieve },
   { method: 'POST', path: '/v1/responses/{id}/cancel', answer: cancel },
 ];
 
@@ -39,10 +40,18 @@ async function create(scope: JobsScope): Promise<JsonAnswer> {
   return view(job, scope);
 }
 
+async function retrieve(scope: JobsScope): Promise<JsonAnswer> {
+  if (scope.event.queryStringParameters?.stream === 'true') {
+    throw invalidRequest("'stream' is not supported here.", 'stream', 'unsupported_value');
+  }
+  return view(await ownJob(scope, 'response'), scope);
+}
+
 async function cancel(scope: JobsScope): Promise<JsonAnswer> {
   return view(await cancelJob(await ownJob(scope, 'response'), { ...scope, table: scope.jobs }), scope);
 }
 
-const view = async (job: Job, scope: JobsScope): Promise<JsonAnswer> => ({
-  body: responseView(job, await resultOf(job, scope)),
-});
+async function view(job: Job, scope: JobsScope): Promise<JsonAnswer> {
+  const form = job.formAt === undefined ? job.form : await scope.blobs.get(job.formAt);
+  return { body: responseView(job, form, await resultOf(job, scope)) };
+}

@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream';
 import type { ServingConfig } from '../../contract/config.ts';
 import { ApiError } from '../../serving/errors.ts';
 import type { GatewayEvent } from '../../serving/gateway.ts';
@@ -10,11 +9,11 @@ import type { ItemTable } from '../aws/table.ts';
 import type { Job } from '../job.ts';
 import type { WebhookSecrets } from '../notice/secrets.ts';
 import type { UrlRules } from '../notice/webhook-url.ts';
-import type { JobTable } from '../ports.ts';
+import type { LineTable } from '../ports.ts';
 
 /** What the routes about jobs work with. */
 export interface JobsDeps {
-  readonly jobs: JobTable;
+  readonly jobs: LineTable;
   readonly items: ItemTable;
   readonly queues: SqsQueues;
   readonly blobs: S3Blobs;
@@ -37,7 +36,7 @@ export interface JobsScope extends JobsDeps {
 /** Bytes instead of an object: a file's content. */
 export interface FileAnswer {
   readonly contentType: string;
-  readonly bytes: Readable;
+  readonly bytes: AsyncIterable<Uint8Array>;
 }
 
 export interface JobsRoute extends RouteBase {

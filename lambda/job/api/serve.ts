@@ -12,6 +12,7 @@ import { FILE_ROUTES } from './files.ts';
 import { JOBS_ROUTES } from './jobs.ts';
 import { RESPONSE_ROUTES } from './responses.ts';
 import type { JobsDeps } from './scope.ts';
+import { UPLOAD_ROUTES } from './uploads.ts';
 import { WEBHOOK_SECRET_ROUTES } from './webhook-secret.ts';
 
 export interface JobsApiDeps extends JobsDeps {
@@ -19,7 +20,14 @@ export interface JobsApiDeps extends JobsDeps {
   readonly withPrelude: WithPrelude;
 }
 
-const ROUTES = [...JOBS_ROUTES, ...WEBHOOK_SECRET_ROUTES, ...FILE_ROUTES, ...BATCH_ROUTES, ...RESPONSE_ROUTES];
+const ROUTES = [
+  ...JOBS_ROUTES,
+  ...WEBHOOK_SECRET_ROUTES,
+  ...FILE_ROUTES,
+  ...UPLOAD_ROUTES,
+  ...BATCH_ROUTES,
+  ...RESPONSE_ROUTES,
+];
 
 /** The handler of every route about jobs: a function of its own, so that chat completions start without any of it. */
 export function createJobsApi(config: ServingConfig, deps: JobsApiDeps): StreamingHandler {

@@ -6,6 +6,7 @@ import { header } from '../../serving/gateway.ts';
 import { type Caller, identifyPurpose } from '../../serving/identify.ts';
 import type { Job, JobKind, JobPriority } from '../job.ts';
 import { MAX_INLINE_BYTES, ttlOf } from '../run-job.ts';
+import { checkMetadata } from './metadata.ts';
 import type { JobsScope } from './scope.ts';
 
 export interface Submission {
@@ -19,6 +20,8 @@ export interface Submission {
   readonly webhookUrl?: string;
   readonly metadata?: Readonly<Record<string, string>>;
   readonly form?: string;
+  /** What else the client said of times, which a repetition says too. */
+  readonly said?: readonly unknown[];
 }
 
 /** What a caller is besides a name and a tier. */
@@ -33,10 +36,12 @@ const MAX_KEY = 255;
  * Makes a job, or finds the one that the same `Idempotency-Key` made before: the key, with the consumer's name, is what
  * the job's id is made of, so that one write decides.
  *
- * @throws ApiError 404 or 403 for the model, 403 when it or the caller is paused, 422 for a key that came with another request
+ * @throws ApiError 400 for the metadata, 404 or 403 for the model, 403 when it or the caller is paused, 422 for a key that
+ * came with another request
  */
 export async function submit(submission: Submission, scope: JobsScope): Promise<{ job: Job; isNew: boolean }> {
   const { caller, config, now } = scope;
+  checkMetadata(submission.metadata);
   const model = findModel(submission.request.model, caller.tier, config);
   await scope.refusePaused(model.name);
   const purpose = identifyPurpose(scope.event, submission.request, config);
@@ -45,7 +50,11 @@ export async function submit(submission: Submission, scope: JobsScope): Promise<
   const createdAt = now();
   const isLong = Buffer.byteLength(text) > MAX_INLINE_BYTES;
   const requestAt = isLong ? `inputs/${id}/${randomBytes(8).toString('hex')}` : undefined;
-  const { webhookUrl } = submission;
+  const { webhookUrl, form } = submission;
+  const formAt =
+    form !== undefined && Buffer.byteLength(form) > MAX_INLINE_BYTES
+      ? `inputs/${id}/${randomBytes(8).toString('hex')}-form`
+      : undefined;
   const job: Job = {
     id,
     kind: submission.kind,
@@ -68,10 +77,12 @@ export async function submit(submission: Submission, scope: JobsScope): Promise<
     notice: webhookUrl === undefined ? 'none' : 'due',
     ...(webhookUrl === undefined ? {} : { webhookUrl }),
     ...(submission.metadata === undefined ? {} : { metadata: JSON.stringify(submission.metadata) }),
-    ...(submission.form === undefined ? {} : { form: submission.form }),
+    ...(formAt === undefined ? {} : { formAt }),
+    ...(form === undefined || formAt !== undefined ? {} : { form }),
     ...(purpose.feature === undefined ? {} : { feature: purpose.feature }),
   };
   if (requestAt !== undefined) await scope.blobs.put(requestAt, text);
+  if (formAt !== undefined) await scope.blobs.put(formAt, form ?? '');
   const isNew = await scope.jobs.create(job, createdAt);
   const kept = isNew ? job : await existing(job, scope);
   // Of a repetition too: nobody knows whether the first one came as far as this, and a second message does no harm.
@@ -102,7 +113,7 @@ function idOf({ event, caller }: JobsScope): string {
 }
 
 /** Of what the client said; not of the time, which differs in a repetition. */
-const fingerprintOf = ({ request, priority, webhookUrl, metadata, form }: Submission): string =>
+const fingerprintOf = ({ request, priority, webhookUrl, metadata, form, said }: Submission): string =>
   createHash('sha256')
-    .update(JSON.stringify([request, priority, webhookUrl ?? null, metadata ?? null, form ?? null]))
+    .update(JSON.stringify([request, priority, webhookUrl ?? null, metadata ?? null, form ?? null, said ?? null]))
     .digest('base64url');

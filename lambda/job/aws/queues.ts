@@ -1,9 +1,12 @@
-import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { SendMessageBatchCommand, SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
 import type { Job } from '../job.ts';
 import type { JobQueues } from '../ports.ts';
 
 /** Seconds; what waits longer is sent again when the message comes. SQS's limit of DelaySeconds. */
 const MAX_DELAY = 900;
+
+/** SQS's limit of a call. */
+const MAX_ENTRIES = 10;
 
 /** What stands in a message: names of items, never content. */
 export type Message = { readonly job: string } | { readonly notice: string } | { readonly batch: string };
@@ -37,6 +40,30 @@ export class SqsQueues implements JobQueues {
 
   run(job: Pick<Job, 'id' | 'consumer' | 'batch'>, delayMs: number): Promise<void> {
     return this.#send(this.#urls.jobs, { job: job.id }, job.batch ?? job.consumer, delayMs);
+  }
+
+  /** Jobs of one batch, to be run at once. @throws Error when some of them were not taken */
+  async runAll(jobs: ReadonlyArray<Pick<Job, 'id' | 'consumer' | 'batch'>>): Promise<void> {
+    const calls: Promise<void>[] = [];
+    for (let first = 0; first < jobs.length; first += MAX_ENTRIES) {
+      calls.push(this.#sendSome(jobs.slice(first, first + MAX_ENTRIES)));
+    }
+    await Promise.all(calls);
+  }
+
+  async #sendSome(jobs: ReadonlyArray<Pick<Job, 'id' | 'consumer' | 'batch'>>): Promise<void> {
+    const { Failed = [] } = await this.#client.send(
+      new SendMessageBatchCommand({
+        QueueUrl: this.#urls.jobs,
+        Entries: jobs.map(({ id, consumer, batch }, index) => ({
+          Id: String(index),
+          MessageBody: JSON.stringify({ job: id } satisfies Message),
+          MessageGroupId: batch ?? consumer,
+        })),
+      }),
+    );
+    const [failure] = Failed;
+    if (failure !== undefined) throw new Error(`${Failed.length} messages were not taken: ${failure.Code}`);
   }
 
   batch(id: string, delayMs: number): Promise<void> {

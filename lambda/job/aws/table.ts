@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type AttributeValue,
+  BatchGetItemCommand,
   ConditionalCheckFailedException,
   DynamoDBClient,
   GetItemCommand,
@@ -9,7 +11,7 @@ import {
 } from '@aws-sdk/client-dynamodb';
 import type { Change, Item } from '../change.ts';
 import { asJob, itemOf, type Job } from '../job.ts';
-import type { JobTable } from '../ports.ts';
+import type { LineTable } from '../ports.ts';
 import { expressionsOf, type Key, marshalled, unmarshalled } from './expression.ts';
 
 export const JOB = 'job';
@@ -24,6 +26,19 @@ export const listAttributes = (owner: string, kind: string, createdAt: number, i
   list: `${kind}#${owner}`,
   listKey: `${sortable(createdAt)}#${id}`,
 });
+
+export interface ListOptions {
+  readonly limit: number;
+  /** The list key of the last one of the page before. */
+  readonly after: string | undefined;
+  readonly now: number;
+  /** Of what the index has. */
+  readonly where?: (item: Item) => boolean;
+}
+
+/** Keys of one call: DynamoDB takes a hundred and gives 16 MB back, and an item may have 400 KB. */
+const MAX_KEYS = 40;
+const PAUSE_MS = 50;
 
 /** One table holds everything about jobs: two keys, one index of lists. */
 export class ItemTable {
@@ -40,6 +55,30 @@ export class ItemTable {
       new GetItemCommand({ TableName: this.name, Key: marshalled(key), ConsistentRead: true }),
     );
     return Item === undefined ? undefined : unmarshalled(Item);
+  }
+
+  /** Those that are there, in any order. */
+  async getAll(keys: readonly Key[]): Promise<Item[]> {
+    const calls: Promise<Item[]>[] = [];
+    for (let first = 0; first < keys.length; first += MAX_KEYS) {
+      calls.push(this.#getSome(keys.slice(first, first + MAX_KEYS)));
+    }
+    return (await Promise.all(calls)).flat();
+  }
+
+  async #getSome(keys: readonly Key[]): Promise<Item[]> {
+    const found: Item[] = [];
+    let wanted: Array<Record<string, AttributeValue>> = keys.map(marshalled);
+    for (let attempt = 0; ; attempt++) {
+      const { Responses, UnprocessedKeys } = await this.client.send(
+        new BatchGetItemCommand({ RequestItems: { [this.name]: { Keys: wanted, ConsistentRead: true } } }),
+      );
+      found.push(...(Responses?.[this.name] ?? []).map(unmarshalled));
+      // What was too much at once, or too fast.
+      wanted = UnprocessedKeys?.[this.name]?.Keys ?? [];
+      if (wanted.length === 0) return found;
+      await sleep(PAUSE_MS * 2 ** Math.min(attempt, 6) * (0.5 + Math.random() / 2));
+    }
   }
 
   /** @returns whether it is new: an item that is past its TTL counts as gone, since it is deleted days later */
@@ -70,23 +109,34 @@ export class ItemTable {
       : unmarshalled((updated as { Attributes?: Record<string, AttributeValue> }).Attributes ?? {});
   }
 
-  /** Newest first. `after` is the list key of the last one of the page before. */
-  async list(list: string, limit: number, after: string | undefined): Promise<{ items: Item[]; hasMore: boolean }> {
-    const { Items = [], LastEvaluatedKey } = await this.client.send(
-      new QueryCommand({
-        TableName: this.name,
-        IndexName: 'list',
-        KeyConditionExpression: after === undefined ? '#list = :list' : '#list = :list AND listKey < :after',
-        ExpressionAttributeNames: { '#list': 'list' },
-        ExpressionAttributeValues: {
-          ':list': { S: list },
-          ...(after === undefined ? {} : { ':after': { S: after } }),
-        },
-        ScanIndexForward: false,
-        Limit: limit,
-      }),
-    );
-    return { items: Items.map(unmarshalled), hasMore: LastEvaluatedKey !== undefined };
+  /** Newest first, without those that are past their TTL and not deleted yet. */
+  async list(
+    list: string,
+    { limit, after, now, where }: ListOptions,
+  ): Promise<{ readonly items: readonly Item[]; readonly hasMore: boolean }> {
+    const items: Item[] = [];
+    let last = after;
+    for (;;) {
+      // One more than is wanted tells whether there are more.
+      const wanted = limit + 1 - items.length;
+      const { Items = [], LastEvaluatedKey } = await this.client.send(
+        new QueryCommand({
+          TableName: this.name,
+          IndexName: 'list',
+          KeyConditionExpression: last === undefined ? '#list = :list' : '#list = :list AND listKey < :after',
+          ExpressionAttributeNames: { '#list': 'list' },
+          ExpressionAttributeValues: { ':list': { S: list }, ...(last === undefined ? {} : { ':after': { S: last } }) },
+          ScanIndexForward: false,
+          Limit: wanted,
+        }),
+      );
+      const found = Items.map(unmarshalled);
+      items.push(...found.filter((item) => Number(item.ttl) * 1000 > now && (where?.(item) ?? true)));
+      last = String(found.at(-1)?.listKey);
+      if (LastEvaluatedKey === undefined || items.length > limit) {
+        return { items: items.slice(0, limit), hasMore: items.length > limit };
+      }
+    }
   }
 
   async #unlessRefused(command: PutItemCommand | UpdateItemCommand): Promise<object | undefined> {
@@ -99,7 +149,7 @@ export class ItemTable {
   }
 }
 
-export class DynamoJobs implements JobTable {
+export class DynamoJobs implements LineTable {
   readonly items: ItemTable;
 
   constructor(items: ItemTable) {
@@ -109,6 +159,12 @@ export class DynamoJobs implements JobTable {
   async get(id: string): Promise<Job | undefined> {
     const item = await this.items.get(keyOf(id));
     return item === undefined ? undefined : asJob(item);
+  }
+
+  /** Those that are there, by their ids. */
+  async getAll(ids: readonly string[]): Promise<ReadonlyMap<string, Job>> {
+    const found = await this.items.getAll(ids.map(keyOf));
+    return new Map(found.map((item) => [String(item.id), asJob(item)]));
   }
 
   async create(job: Job, now: number): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { all, any, type Change, type Item, where } from '../change.ts';
+import { all, any, type Change, type Item, type Value, where } from '../change.ts';
 
 export type BatchStatus =
   | 'validating'
@@ -21,12 +21,25 @@ export interface Batch {
   readonly endpoint: string;
   readonly inputFileId: string;
   readonly inputKey: string;
+  /** Of a file that is in parts. */
+  readonly inputParts?: string;
   readonly createdAt: number;
   readonly expiresAt: number;
   readonly ttl: number;
   readonly retentionMs: number;
   /** Lines of the file; known once it has been looked through. */
   readonly total?: number;
+  /** How far each of its works has come, in lines: another worker goes on from there. */
+  readonly plannedLines?: number;
+  readonly cancelledLines?: number;
+  readonly writtenLines?: number;
+  /** What there is of the files so far: names of parts, as JSON, and bytes. */
+  readonly outputParts?: string;
+  readonly errorParts?: string;
+  readonly outputBytes?: number;
+  readonly errorBytes?: number;
+  /** A line had no time left. */
+  readonly someExpired?: number;
   /** Every line has its job. */
   readonly plannedAt?: number;
   readonly inProgressAt?: number;
@@ -48,7 +61,7 @@ const is = (status: BatchStatus) => where('status', '=', status);
 /** The file is in order: its lines become jobs. */
 export const begin = (now: number, total: number): Change => ({
   when: is('validating'),
-  set: { status: 'in_progress', inProgressAt: now, total },
+  set: { status: 'in_progress', inProgressAt: now, total, plannedLines: 0, cancelledLines: 0, writtenLines: 0 },
 });
 
 export const reject = (now: number, errors: string): Change => ({
@@ -56,10 +69,22 @@ export const reject = (now: number, errors: string): Change => ({
   set: { status: 'failed', endedAt: now, errors },
 });
 
-export const planned = (now: number): Change => ({
-  when: any(is('in_progress'), is('cancelling')),
-  set: { plannedAt: now },
+/** One of its works, which goes through the lines in their order. */
+export type Work = 'planned' | 'cancelled' | 'written';
+
+const DURING: Readonly<Record<Work, Change['when']>> = {
+  planned: is('in_progress'),
+  cancelled: is('cancelling'),
+  written: any(is('finalizing'), is('cancelling')),
+};
+
+/** A work has come so much further. Of two workers that are at it (a message came twice) one is told to stop. */
+export const advance = (work: Work, from: number, to: number, more: Readonly<Record<string, Value>> = {}): Change => ({
+  when: all(DURING[work], where(`${work}Lines`, '=', from)),
+  set: { ...more, [`${work}Lines`]: to },
 });
+
+export const planned = (now: number): Change => ({ when: is('in_progress'), set: { plannedAt: now } });
 
 export const finalize = (now: number): Change => ({
   when: is('in_progress'),
@@ -77,6 +102,6 @@ export const close = (
   now: number,
   files: Readonly<Record<string, string>>,
 ): Change => ({
-  when: all(any(is('finalizing'), is('cancelling'))),
+  when: any(is('finalizing'), is('cancelling')),
   set: { ...files, status, endedAt: now },
 });

@@ -1,6 +1,10 @@
 /** OpenAI's limit. */
 export const MAX_LINES = 50_000;
 const MAX_ERRORS = 100;
+/** Characters: it is a part of an item's, and of each line that tells of it. */
+const MAX_CUSTOM_ID = 512;
+/** No model has a longer name; what isn't one is refused when its line is run, and told with it. */
+const MAX_MODEL = 256;
 
 export interface Line {
   readonly customId: string;
@@ -15,54 +19,77 @@ export interface LineProblem {
   readonly line: number | null;
 }
 
-/** The requests of a file, or what is wrong with it: a file that is wrong in one line isn't run at all. */
-export function readLines(
-  text: string,
-  endpoint: string,
-): { readonly lines: readonly Line[]; readonly problems: readonly LineProblem[] } {
-  const lines: Line[] = [];
-  const problems: LineProblem[] = [];
-  const ids = new Set<string>();
-  const texts = text.split(/\r?\n/);
-  for (const [index, each] of texts.entries()) {
-    if (each.trim() === '') continue;
-    const problem = (code: string, message: string, param: string | null = null): void => {
-      if (problems.length < MAX_ERRORS) problems.push({ code, message, param, line: index + 1 });
-    };
-    let entry: Record<string, unknown>;
+/**
+ * The requests of a file's lines, one after another; what is wrong with it is gathered on the way. A file that is wrong
+ * in one line isn't run at all.
+ */
+export class Requests {
+  readonly problems: LineProblem[] = [];
+  count = 0;
+  readonly #endpoint: string;
+  readonly #ids = new Set<string>();
+
+  constructor(endpoint: string) {
+    this.#endpoint = endpoint;
+  }
+
+  /** @param lines a line that is too long is `undefined` */
+  async *of(lines: AsyncIterable<string | undefined>): AsyncGenerator<Line> {
+    let number = 0;
+    for await (const text of lines) {
+      number++;
+      if (text?.trim() === '') continue;
+      const line = this.#read(text, number);
+      if (line === undefined) continue;
+      this.count++;
+      if (this.count > MAX_LINES) {
+        this.#tell('too_many_tasks', `A batch has at most ${MAX_LINES} lines.`, null, null);
+        return;
+      }
+      yield line;
+    }
+    if (this.count === 0 && this.problems.length === 0) {
+      this.#tell('empty_file', 'The file has no lines.', null, null);
+    }
+  }
+
+  #tell(code: string, message: string, param: string | null, line: number | null): undefined {
+    if (this.problems.length < MAX_ERRORS) this.problems.push({ code, message, param, line });
+  }
+
+  #read(text: string | undefined, number: number): Line | undefined {
+    const problem = (code: string, message: string, param: string | null = null): undefined =>
+      this.#tell(code, message, param, number);
+    if (text === undefined) return problem('line_too_long', 'This line is longer than a request may be.');
+    let entry: Record<string, unknown> | null;
     try {
-      entry = JSON.parse(each) as Record<string, unknown>;
+      entry = JSON.parse(text) as Record<string, unknown> | null;
     } catch {
-      problem('invalid_json_line', 'This line is not parseable as valid JSON.');
-      continue;
+      return problem('invalid_json_line', 'This line is not parseable as valid JSON.');
     }
     const { custom_id: customId, method, url, body } = entry ?? {};
     if (typeof customId !== 'string' || customId === '') {
-      problem('missing_required_parameter', 'Missing required parameter: custom_id.', 'custom_id');
-    } else if (ids.has(customId)) {
-      problem('duplicate_custom_id', `The custom_id '${customId.slice(0, 64)}' was used before.`, 'custom_id');
-    } else if (method !== 'POST') {
-      problem('invalid_method', "The method must be 'POST'.", 'method');
-    } else if (url !== endpoint) {
-      problem('invalid_url', `The url must be the batch's endpoint, '${endpoint}'.`, 'url');
-    } else if (typeof body !== 'object' || body === null || Array.isArray(body)) {
-      problem('missing_required_parameter', 'Missing required parameter: body.', 'body');
-    } else {
-      ids.add(customId);
-      const { model } = body as { model?: unknown };
-      lines.push({ customId, model: typeof model === 'string' ? model : '', request: JSON.stringify(body) });
+      return problem('missing_required_parameter', 'Missing required parameter: custom_id.', 'custom_id');
     }
+    if (customId.length > MAX_CUSTOM_ID) {
+      return problem('invalid_custom_id', `The custom_id is longer than ${MAX_CUSTOM_ID} characters.`, 'custom_id');
+    }
+    if (this.#ids.has(customId)) {
+      return problem('duplicate_custom_id', `The custom_id '${customId.slice(0, 64)}' was used before.`, 'custom_id');
+    }
+    if (method !== 'POST') return problem('invalid_method', "The method must be 'POST'.", 'method');
+    if (url !== this.#endpoint) {
+      return problem('invalid_url', `The url must be the batch's endpoint, '${this.#endpoint}'.`, 'url');
+    }
+    if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+      return problem('missing_required_parameter', 'Missing required parameter: body.', 'body');
+    }
+    this.#ids.add(customId);
+    const { model } = body as { model?: unknown };
+    return {
+      customId,
+      model: typeof model === 'string' ? model.slice(0, MAX_MODEL) : '',
+      request: JSON.stringify(body),
+    };
   }
-  if (lines.length > MAX_LINES) {
-    problems.push({
-      code: 'too_many_tasks',
-      message: `A batch has at most ${MAX_LINES} lines.`,
-      param: null,
-      line: null,
-    });
-  }
-  if (lines.length === 0 && problems.length === 0) {
-    problems.push({ code: 'empty_file', message: 'The file has no lines.', param: null, line: null });
-  }
-  return { lines, problems };
 }

@@ -4,7 +4,7 @@ import type { ItemTable } from '../aws/table.ts';
 import type { Job } from '../job.ts';
 
 /** Lines that share a counter: it is read whole with each progress, and written with each line's end. */
-const SHARD_LINES = 500;
+export const SHARD_LINES = 500;
 
 const shardKey = (batch: string, shard: number) => ({
   pk: `batch#${batch}`,
@@ -14,6 +14,13 @@ const shardKey = (batch: string, shard: number) => ({
 export interface Progress {
   readonly done: number;
   readonly failed: number;
+}
+
+/** What a counter has to know of its batch. */
+export interface Counted {
+  readonly id: string;
+  readonly total: number;
+  readonly ttl: number;
 }
 
 /**
@@ -28,18 +35,26 @@ export class BatchProgress {
   }
 
   /** @returns whether all lines beside it have ended as well, so that it is worth looking at the whole */
-  async ended(job: Pick<Job, 'batch' | 'line' | 'status'>, total: number): Promise<boolean> {
-    const { batch = '', line = 0 } = job;
-    const shard = Math.floor(line / SHARD_LINES);
-    const number: AttributeValue = { NS: [String(line)] };
-    const failed = job.status !== 'succeeded';
+  async ended(job: Pick<Job, 'batch' | 'line' | 'status' | 'ttl'>, total: number): Promise<boolean> {
+    const { batch: id = '', line = 0, ttl } = job;
+    return this.#count({ id, total, ttl }, [line], job.status !== 'succeeded');
+  }
+
+  /** Some lines of one counter that ended without a result, in one write. */
+  async unanswered(batch: Counted, lines: readonly number[]): Promise<void> {
+    if (lines.length > 0) await this.#count(batch, lines, true);
+  }
+
+  async #count({ id, total, ttl }: Counted, lineNumbers: readonly number[], failed: boolean): Promise<boolean> {
+    const shard = Math.floor((lineNumbers[0] ?? 0) / SHARD_LINES);
+    const numbers: AttributeValue = { NS: lineNumbers.map(String) };
     const { Attributes = {} } = await this.#items.client.send(
       new UpdateItemCommand({
         TableName: this.#items.name,
-        Key: marshalled(shardKey(batch, shard)),
-        UpdateExpression: failed ? 'ADD #done :line, #failed :line' : 'ADD #done :line',
-        ExpressionAttributeNames: { '#done': 'done', ...(failed ? { '#failed': 'failed' } : {}) },
-        ExpressionAttributeValues: { ':line': number },
+        Key: marshalled(shardKey(id, shard)),
+        UpdateExpression: `SET #ttl = :ttl ADD #done :lines${failed ? ', #failed :lines' : ''}`,
+        ExpressionAttributeNames: { '#ttl': 'ttl', '#done': 'done', ...(failed ? { '#failed': 'failed' } : {}) },
+        ExpressionAttributeValues: { ':ttl': { N: String(ttl) }, ':lines': numbers },
         ReturnValues: 'ALL_NEW',
       }),
     );

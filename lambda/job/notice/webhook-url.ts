@@ -32,7 +32,7 @@ export function webhookUrlProblem(text: string, rules: UrlRules): string | undef
     return url.protocol === 'http:' || url.protocol === 'https:' ? undefined : 'is neither http nor https';
   }
   if (url.protocol !== 'https:') return 'is not https';
-  const host = url.hostname.replace(/\.$/, '');
+  const host = url.hostname.replace(/\.+$/, '');
   if (host.startsWith('[') || isIP(host) !== 0) return 'names an address instead of a host';
   if (!host.includes('.') || INNER_NAMES.test(host)) return 'names a host that is not on the public internet';
   return undefined;

@@ -6,9 +6,13 @@ import { isContinuable } from '../../failover/may-resume.ts';
 import { Seam } from '../../failover/seam.ts';
 import type { GatewayEvent, Prelude, StreamingHandler } from '../../serving/gateway.ts';
 import type { Caller } from '../../serving/identify.ts';
-import type { RequestRecord } from '../../serving/settle.ts';
+import { ledgerLine } from '../../serving/ledger-steps.ts';
+import type { RequestRecord } from '../../serving/record.ts';
+import type { Account } from '../../serving/serve.ts';
 import { AdmissionRefused } from '../../usage/admission-refused.ts';
+import type { LedgerRoom } from '../../usage/index.ts';
 import { PAUSE_CODES } from '../../usage/paused.ts';
+import type { UsageRecord } from '../../usage/usage-record.ts';
 import type { Job } from '../job.ts';
 import type { Ask, ErrorBody, Outcome, Spent } from '../run-job.ts';
 import { Collector } from './collect.ts';
@@ -17,7 +21,7 @@ import { Collector } from './collect.ts';
 export class Walk {
   readonly #callers = new WeakMap<GatewayEvent, Caller>();
   readonly #preludes = new WeakMap<Writable, Prelude>();
-  readonly #records = new WeakMap<GatewayEvent, RequestRecord>();
+  readonly #accounts = new WeakMap<GatewayEvent, Account>();
   readonly #config: ServingConfig;
 
   constructor(config: ServingConfig) {
@@ -37,9 +41,9 @@ export class Walk {
     return stream;
   };
 
-  /** For `ServingDeps`: an answer that broke off doesn't say itself what it cost. */
-  readonly onSettled = (event: GatewayEvent, record: RequestRecord): void => {
-    this.#records.set(event, record);
+  /** For `ServingDeps`: the job has to know what it cost before the ledger does. */
+  readonly takeAccount = (event: GatewayEvent, account: Account): void => {
+    this.#accounts.set(event, account);
   };
 
   /** @param remainingMs until the run has to stop */
@@ -50,12 +54,7 @@ export class Walk {
       const asked = JSON.parse(text) as ChatCompletionRequest;
       const request = streamed(partial === undefined ? asked : instructedContinuation(asked, partial));
       const event = eventOf(job, request);
-      this.#callers.set(event, {
-        consumer: job.consumer,
-        tier: { ...tier, priority: priorityOf(job, tier.priority) },
-        team: job.team,
-        monthlyBudgetUsd: job.monthlyBudgetUsd,
-      });
+      this.#callers.set(event, callerOf(job, tier));
       const collector = new Collector();
       const errorText: string[] = [];
       const decoder = new TextDecoder();
@@ -79,12 +78,46 @@ export class Walk {
         signal.removeEventListener('abort', abort);
       }
       const prelude = this.#preludes.get(out) ?? { statusCode: 500, headers: {} };
-      const record = this.#records.get(event);
-      const outcome = outcomeOf(job, asked, collector, partial, prelude, errorText.join(''), record);
-      return outcome.kind === 'refused' && neverFits(record) ? { ...outcome, neverFits: true } : outcome;
+      const account = this.#accounts.get(event);
+      const record = account?.record;
+      try {
+        const outcome = outcomeOf(job, asked, collector, partial, prelude, errorText.join(''), record);
+        return {
+          ...outcome,
+          ...(outcome.kind === 'refused' && neverFits(record) ? { neverFits: true } : {}),
+          ...(account === undefined ? {} : { account }),
+        };
+      } catch (error) {
+        await account?.settle(false);
+        throw error;
+      }
+    };
+  }
+
+  /**
+   * Settles what a run told the job that it cost, and perhaps the ledger too, before it died.
+   *
+   * @param log takes what there is to be told
+   * @throws LedgerUnavailable
+   */
+  lateSettlement(ledger: Promise<LedgerRoom | undefined>, log: (line: string) => void) {
+    return async (job: Job, usage: UsageRecord): Promise<void> => {
+      const room = await ledger;
+      if (room === undefined) return;
+      const tier = this.#config.tiers.find(({ name }) => name === job.tier) ?? { name: job.tier };
+      const events = await room.settleAgain(room.ledger, room.payerOf(callerOf(job, tier), this.#config), usage);
+      const record = { requestId: job.id, consumer: job.consumer, tier: job.tier };
+      for (const event of events) log(ledgerLine(event, record, this.#config.metrics.namespace));
     };
   }
 }
+
+const callerOf = (job: Job, tier: Caller['tier']): Caller => ({
+  consumer: job.consumer,
+  tier: { ...tier, priority: priorityOf(job, tier.priority) },
+  team: job.team,
+  monthlyBudgetUsd: job.monthlyBudgetUsd,
+});
 
 /** Streamed, whatever was asked for: for its progress, its beginning when it breaks off, and the longer deadline. */
 const streamed = (request: ChatCompletionRequest): ChatCompletionRequest => ({

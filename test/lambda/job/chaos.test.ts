@@ -135,8 +135,8 @@ test('2,000 jobs through dying workers, duplicates, a failing model and a failin
     {},
   );
   const walk = new Walk(config);
-  const { withPrelude, identify, onSettled } = walk;
-  const serve = createServing(config, { log: () => {}, withPrelude, identify, onSettled });
+  const { withPrelude, identify, takeAccount } = walk;
+  const serve = createServing(config, { log: () => {}, withPrelude, identify, takeAccount });
   const ask = walk.asker(serve, () => 60_000);
 
   /** What a worker reaches the world through. It may die at any call, before it or after it; then nothing comes back. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { cancelJob } from '../../../lambda/job/cancel-job.ts';
 import { CountedJobs } from '../../../lambda/job/count-ends.ts';
 import { asJob, itemOf, type Job } from '../../../lambda/job/job.ts';
-import type { JobTable } from '../../../lambda/job/ports.ts';
+import type { LineTable } from '../../../lambda/job/ports.ts';
 import { cancel, claim, end, expire, giveBack, renew } from '../../../lambda/job/transitions.ts';
 import { putEmbeddedMetrics } from '../../../local/cloudwatch/emf.ts';
 import { MetricStore } from '../../../local/cloudwatch/metric-store.ts';
@@ -12,10 +12,11 @@ import { applied } from './support/memory-table.ts';
 const NOW = Date.UTC(2026, 10, 11, 12);
 const DAY = 86_400_000;
 
-function memoryTable(): JobTable {
+function memoryTable(): LineTable {
   const jobs = new Map<string, Job>();
   return {
     get: async (id) => jobs.get(id),
+    getAll: async (ids) => new Map([...jobs].filter(([id]) => ids.includes(id))),
     create: async (job) => jobs.set(job.id, job) !== undefined,
     async change(id, change) {
       const job = jobs.get(id);

@@ -1,26 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { loadConfig } from '../../../lambda/contract/config.ts';
-import type { Change, Item } from '../../../lambda/job/change.ts';
-import { asJob, itemOf, type Job } from '../../../lambda/job/job.ts';
-import { runJob } from '../../../lambda/job/run-job.ts';
-import { Walk } from '../../../lambda/job/walk/ask.ts';
-import { createServing } from '../../../lambda/serving/serve.ts';
-import { openLedger } from '../../../lambda/usage/index.ts';
 import { pause, resume } from '../../../lambda/usage/pauses.ts';
 import { LedgerTable } from '../../../lambda/usage/table.ts';
 import type { TierLimitsConfig } from '../../../lib/private/serving-config.ts';
-import { budgetedTier, ledgerConfig, ledgerOf } from '../support/ledger.ts';
-import { HELLO, model, openAiBackend, servingConfig } from '../support/serving.ts';
+import { ledgerOf } from '../support/ledger.ts';
 import { answerText, Upstream } from '../support/upstream.ts';
 import { createLedgerTable, startDynamoDb, type TestDynamoDb } from '../usage/fixture.ts';
-import { anyJob } from './support/jobs.ts';
-import { applied } from './support/memory-table.ts';
+import { HOUR, START, workerOf as workerBefore } from './support/worker.ts';
 
-/** Half past, in a month that has an hour left. */
-const START = Date.parse('2026-11-30T23:00:30Z');
 const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
 
 let dynamoDb: TestDynamoDb;
 let upstream: Upstream;
@@ -38,59 +25,7 @@ beforeEach(async () => {
   upstream.requests.length = 0;
 });
 
-/** A worker before a ledger, both by the test's clock. */
-function workerOf(limits: Partial<TierLimitsConfig>) {
-  const time = { now: START };
-  const now = (): number => time.now;
-  const config = loadConfig(
-    JSON.stringify(
-      servingConfig([model([openAiBackend(upstream.url)])], { ...ledgerConfig, tiers: [budgetedTier(limits)] }),
-    ),
-    { LEDGER: table },
-  );
-  if (config.ledger === undefined) throw new Error('the configuration has no ledger');
-  const walk = new Walk(config);
-  const { withPrelude, identify, onSettled } = walk;
-  const ledger = openLedger(config.ledger, { now });
-  const serve = createServing(config, { log: () => {}, withPrelude, identify, onSettled, ledger });
-  const items = new Map<string, Item>();
-  const messages: Array<{ id: string; delayMs: number }> = [];
-  const job = (id: string): Job => asJob(items.get(id) as Item);
-  const runner = {
-    table: {
-      get: async (id: string) => job(id),
-      create: () => Promise.reject(new Error('not here')),
-      change: async (id: string, change: Change) => {
-        const next = applied(change, items.get(id) as Item);
-        if (next !== undefined) items.set(id, next);
-        return next === undefined ? undefined : asJob(next);
-      },
-    },
-    queues: {
-      run: async ({ id }: { id: string }, delayMs: number) => void messages.push({ id, delayMs }),
-      notify: async () => {},
-    },
-    blobs: { put: () => Promise.reject(new Error('none')), get: () => Promise.reject(new Error('none')) },
-    ask: walk.asker(serve, () => 60_000),
-    now,
-    random: () => 0,
-    newRun: randomUUID,
-    every: () => () => {},
-  };
-  return {
-    time,
-    messages,
-    job,
-    submit(id: string, more: object = {}, of: Partial<Job> = {}): void {
-      const request = JSON.stringify({ ...HELLO, ...more });
-      items.set(id, itemOf(anyJob({ id, request, createdAt: START, expiresAt: START + 24 * HOUR, ...of })));
-    },
-    run: async (id: string): Promise<Job> => {
-      await runJob(id, runner);
-      return job(id);
-    },
-  };
-}
+const workerOf = (limits: Partial<TierLimitsConfig>) => workerBefore(limits, { table, url: upstream.url });
 
 test("a job that its minute has no tokens for waits for the next one, and isn't a failure the poorer for it", async () => {
   // Each asks for something over a hundred tokens, and uses fourteen.

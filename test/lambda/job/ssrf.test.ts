@@ -202,6 +202,13 @@ test.each(URLS.map((url) => [url.slice(0, 80), url]))('%j reaches nothing inside
   expect(connections).toBe(0);
 });
 
+test.each(['localhost..', 'metadata.google.internal...', 'db.private..'])(
+  'a name that leads inside is told at once, whatever dots are behind it: %s',
+  (host) => {
+    expect(webhookUrlProblem(`https://${host}/`, STRICT)).toBe('names a host that is not on the public internet');
+  },
+);
+
 describe('a name whose server answers', () => {
   test.each([
     ['a private address', ['10.1.2.3']],

@@ -1,0 +1,159 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { cancelJob } from '../../../lambda/job/cancel-job.ts';
+import type { Job } from '../../../lambda/job/job.ts';
+import type { Outcome, Runner } from '../../../lambda/job/run-job.ts';
+import { LEASE_MS } from '../../../lambda/job/transitions.ts';
+import { allRecords, ledgerOf } from '../support/ledger.ts';
+import { answerText, Upstream } from '../support/upstream.ts';
+import { createLedgerTable, startDynamoDb, type TestDynamoDb } from '../usage/fixture.ts';
+import { workerOf } from './support/worker.ts';
+
+let dynamoDb: TestDynamoDb;
+let upstream: Upstream;
+let table: string;
+beforeAll(async () => {
+  dynamoDb = await startDynamoDb();
+  upstream = await Upstream.start(answerText('four tokens of text'));
+});
+afterAll(async () => {
+  await upstream.stop();
+  await dynamoDb.close();
+});
+beforeEach(async () => {
+  table = await createLedgerTable(dynamoDb.client);
+  upstream.requests.length = 0;
+});
+
+const ledger = () => ledgerOf(dynamoDb.client, table, 'alice');
+const nano = ({ costUsd = 0 }: Job): number => Math.round(costUsd * 1e9);
+
+class Died extends Error {}
+
+/** A worker that dies when its run settles in the ledger: before that, or after it. */
+function dyingWith({ ask }: Runner, when: 'before' | 'after'): Partial<Runner> {
+  return {
+    ask: async (...args): Promise<Outcome> => {
+      const outcome = await ask(...args);
+      const { account } = outcome;
+      if (account === undefined) throw new Error('the run has no account');
+      return {
+        ...outcome,
+        account: {
+          usage: account.usage,
+          settle: async (charged) => {
+            if (when === 'after') await account.settle(charged);
+            throw new Died();
+          },
+        },
+      };
+    },
+  };
+}
+
+describe('a run that dies', () => {
+  test.each(['before', 'after'] as const)(
+    'when its job is told, %s its settlement: the message that comes again settles once',
+    async (when) => {
+      const worker = workerOf({ monthlyBudgetUsd: 10 }, { table, url: upstream.url });
+      worker.submit('job_1');
+      await expect(worker.run('job_1', dyingWith(worker.runner, when))).rejects.toThrow(Died);
+      const job = worker.job('job_1');
+      expect(job).toMatchObject({ status: 'succeeded' });
+      expect(await ledger()).toMatchObject({ cost: when === 'before' ? 0 : nano(job) });
+      for (let i = 0; i < 3; i++) await worker.run('job_1');
+      expect(nano(job)).toBeGreaterThan(0);
+      expect(await ledger()).toMatchObject({ cost: nano(job), spent: nano(job) });
+      expect(await allRecords(dynamoDb.client, table)).toHaveLength(1);
+      expect(upstream.requests).toHaveLength(1);
+    },
+  );
+
+  test('when it has given its job back: the next one settles it, and itself', async () => {
+    const worker = workerOf({ monthlyBudgetUsd: 10 }, { table, url: upstream.url });
+    worker.submit('job_1');
+    const { ask } = dyingWith(worker.runner, 'before') as Pick<Runner, 'ask'>;
+    const breaking: Runner['ask'] = async (...args) => {
+      const { account, spent } = await ask(...args);
+      const error = { message: 'm', type: 'server_error', param: null, code: 'c' };
+      return { kind: 'refused', status: 502, error, spent, ...(account && { account }) };
+    };
+    await expect(worker.run('job_1', { ask: breaking })).rejects.toThrow(Died);
+    const half = worker.job('job_1');
+    expect(half).toMatchObject({ status: 'queued', attempts: 1 });
+    worker.time.now = half.notBefore;
+    const job = await worker.run('job_1');
+    expect(job).toMatchObject({ status: 'succeeded', costUsd: 2 * (half.costUsd ?? 0) });
+    expect(await ledger()).toMatchObject({ cost: nano(job), spent: nano(job) });
+    expect(await allRecords(dynamoDb.client, table)).toHaveLength(2);
+  });
+
+  test('before its job is told costs nothing: the one that does it again does', async () => {
+    const worker = workerOf({ monthlyBudgetUsd: 10 }, { table, url: upstream.url });
+    worker.submit('job_1');
+    const { table: jobs } = worker.runner;
+    let writes = 0;
+    const dying = {
+      ...jobs,
+      change: async (...args: Parameters<typeof jobs.change>) => {
+        if (++writes === 2) throw new Died();
+        return jobs.change(...args);
+      },
+    };
+    await expect(worker.run('job_1', { table: dying })).rejects.toThrow(Died);
+    worker.time.now += LEASE_MS;
+    const job = await worker.run('job_1');
+    expect(job).toMatchObject({ status: 'succeeded' });
+    expect(await ledger()).toMatchObject({ cost: nano(job), spent: nano(job) });
+  });
+});
+
+test('a run that lost its job to another one is not paid for, and its line of the log says so', async () => {
+  const worker = workerOf({ monthlyBudgetUsd: 10 }, { table, url: upstream.url });
+  worker.submit('job_1');
+  const { ask } = worker.runner;
+  await worker.run('job_1', {
+    ask: async (...args) => {
+      const outcome = await ask(...args);
+      // It slept for longer than its lease, and another one was as fast as that.
+      worker.time.now += LEASE_MS;
+      await worker.run('job_1');
+      return outcome;
+    },
+  });
+  const job = worker.job('job_1');
+  expect(upstream.requests).toHaveLength(2);
+  expect(await ledger()).toMatchObject({ cost: nano(job), spent: nano(job), reserved: 0 });
+  const lines = worker.lines.filter((line) => line.includes('"chat completion"')).map((line) => JSON.parse(line));
+  expect(lines.map(({ uncharged }) => uncharged)).toEqual([undefined, true]);
+});
+
+test('a run that is cancelled pays for what it had used, once', async () => {
+  const worker = workerOf({ monthlyBudgetUsd: 10 }, { table, url: upstream.url });
+  worker.submit('job_1');
+  const { ask } = worker.runner;
+  let costUsd = 0;
+  await worker.run('job_1', {
+    ask: async (...args) => {
+      const outcome = await ask(...args);
+      costUsd = outcome.spent.costUsd;
+      await cancelJob(worker.job('job_1'), worker.runner);
+      return outcome;
+    },
+  });
+  expect(worker.job('job_1')).toMatchObject({ status: 'cancelled' });
+  await worker.run('job_1');
+  expect(costUsd).toBeGreaterThan(0);
+  expect(await ledger()).toMatchObject({ cost: Math.round(costUsd * 1e9), spent: Math.round(costUsd * 1e9) });
+});
+
+test('a ledger that is out of reach makes no failure of a job, and gets its costs later', async () => {
+  const worker = workerOf({ monthlyBudgetUsd: 10 }, { table, url: upstream.url });
+  worker.submit('job_1');
+  await expect(worker.run('job_1', dyingWith(worker.runner, 'before'))).rejects.toThrow(Died);
+  const settleAgain = () => Promise.reject(new Error('out of reach'));
+  // The message stays where it is.
+  await expect(worker.run('job_1', { settleAgain })).rejects.toThrow('out of reach');
+  expect(worker.job('job_1')).toMatchObject({ status: 'succeeded' });
+  await worker.run('job_1');
+  expect(await ledger()).toMatchObject({ cost: nano(worker.job('job_1')) });
+});
