@@ -295,20 +295,22 @@ describe('the dashboard in a browser', () => {
     ['a tablet', 820, 1100],
   ] as const)('fits on %s: nothing is cut off, and nothing too small to read', async (name, width, height) => {
     await page.setViewportSize({ width, height });
-    const layout = await page.evaluate(() => ({
-      beyond: document.documentElement.scrollWidth - window.innerWidth,
-      cut: [...document.querySelectorAll('.card, .card h3, .legend li, .number')]
-        .filter((element) => element.getBoundingClientRect().right > window.innerWidth + 1)
-        .map((element) => element.textContent),
-      smallest: Math.min(
-        ...[...document.querySelectorAll<SVGTextElement>('svg[role=img] text')].map(
-          (label) => label.getBoundingClientRect().height,
+    // The page draws anew after it has fetched.
+    const layout = () =>
+      page.evaluate(() => ({
+        beyond: document.documentElement.scrollWidth - window.innerWidth,
+        cut: [...document.querySelectorAll('.card, .card h3, .legend li, .number')]
+          .filter((element) => element.getBoundingClientRect().right > window.innerWidth + 1)
+          .map((element) => element.textContent),
+        smallest: Math.min(
+          ...[...document.querySelectorAll<SVGTextElement>('svg[role=img] text')].map(
+            (label) => label.getBoundingClientRect().height,
+          ),
         ),
-      ),
-    }));
+      }));
+    await expect.poll(layout, { timeout: MINUTES }).toMatchObject({ beyond: 0, cut: [] });
+    expect((await layout()).smallest).toBeGreaterThanOrEqual(10);
     await screenshot(name.replace('a ', ''));
-    expect(layout).toMatchObject({ beyond: 0, cut: [] });
-    expect(layout.smallest).toBeGreaterThanOrEqual(10);
   });
 
   test('gives a browser nothing to complain of', () => {
