@@ -54,22 +54,31 @@ export async function usage({ event, config, ledger, registered }: JsonScope): P
 
 /** The actual takes the place of what was reserved. @returns what has to be told */
 export async function settleInLedger(record: RequestRecord): Promise<readonly LedgerEvent[]> {
-  const { charge, bills } = record;
+  const { charge, bills, embedding } = record;
   const savedUsd = record.cache?.savedUsd ?? 0;
   if (charge === undefined) return [];
-  if (bills.length === 0 && record.cache?.outcome !== 'hit') return charge.settle(undefined);
+  const isHit = record.cache?.outcome === 'hit' || record.cache?.outcome === 'semantic';
+  if (bills.length === 0 && embedding === undefined && !isHit) return charge.settle(undefined);
+  // Its dollars count, its tokens don't: a limit of tokens is one of the models'.
+  const embedded = embedding && {
+    ...{ backend: embedding.embedding, inputTokens: 0, outputTokens: 0, cachedInputTokens: 0 },
+    ...{ costNano: toNano(embedding.costUsd), estimated: embedding.estimated },
+  };
   return charge.settle({
     model: record.model ?? '',
     feature: record.feature ?? '',
     user: record.user ?? '',
     savedNano: toNano(savedUsd),
-    bills: bills.map(({ attempt, usage, estimated, costUsd }) => ({
-      backend: attempt.backend,
-      ...{ inputTokens: usage.inputTokens, outputTokens: usage.outputTokens },
-      cachedInputTokens: usage.cachedInputTokens,
-      costNano: toNano(costUsd),
-      estimated,
-    })),
+    bills: [
+      ...bills.map(({ attempt, usage, estimated, costUsd }) => ({
+        backend: attempt.backend,
+        ...{ inputTokens: usage.inputTokens, outputTokens: usage.outputTokens },
+        cachedInputTokens: usage.cachedInputTokens,
+        costNano: toNano(costUsd),
+        estimated,
+      })),
+      ...(embedded === undefined ? [] : [embedded]),
+    ],
   });
 }
 

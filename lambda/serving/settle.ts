@@ -1,5 +1,5 @@
 import type { BackendError, Usage } from '../backends/backend.ts';
-import type { CacheOutcome } from '../cache/contract.ts';
+import type { CacheOutcome, EmbeddingBill } from '../cache/contract.ts';
 import type { BackendConfig } from '../contract/config.ts';
 import type { Attempt } from '../failover/attempt.ts';
 import { isOperatorsFault } from '../failover/verdict.ts';
@@ -52,6 +52,8 @@ export interface RequestRecord {
   readonly ledgerEvents: LedgerEvent[];
   /** What became of it in the cache, and what that saved. */
   cache?: CacheRecord;
+  /** What it cost to look for similar requests; part of `costUsd`. */
+  embedding?: EmbeddingBill;
   finishReason?: string | undefined;
   timeToFirstTokenMs?: number;
   /** Only where the owner asked for it. */
@@ -68,6 +70,11 @@ export interface CacheRecord {
   readonly ageMs?: number;
   /** The cache wasn't there, or was late. */
   readonly unavailable?: boolean;
+  /** Similar requests were looked for. */
+  readonly searched?: boolean;
+  readonly searchFailed?: boolean;
+  /** Cosine of the nearest of them. */
+  readonly score?: number;
 }
 
 export interface SettleOptions {
@@ -93,13 +100,17 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     ...(record.backend === undefined ? {} : { BackendErrors: 0 }),
     ...(record.allBackendsFailed ? { AllBackendsFailed: 1 } : {}),
     ...(record.route === undefined ? {} : { RoutedToCheap: record.route.route === 'cheap' ? 1 : 0 }),
-    ...(usage === undefined ? {} : { ...tokens(usage), CostUsd: record.costUsd ?? 0 }),
+    ...(usage === undefined ? {} : tokens(usage)),
+    ...(usage === undefined && record.embedding === undefined ? {} : { CostUsd: record.costUsd ?? 0 }),
     ...(record.usageEstimated ? { UsageEstimated: 1 } : {}),
     ...(record.timeToFirstTokenMs === undefined ? {} : { TimeToFirstToken: round(record.timeToFirstTokenMs) }),
     ...cacheValues(record.cache),
   };
   // What one backend has to be paid for stands by it in this line, unless there are several.
-  const isShared = bills.some(({ attempt }) => attempt.backend !== record.backend) || bills.length > 1;
+  const isShared =
+    bills.some(({ attempt }) => attempt.backend !== record.backend) ||
+    bills.length > 1 ||
+    record.embedding !== undefined;
   const failures = attempts.flatMap(({ failure }) => failure ?? []);
   const line = {
     timestamp: new Date(timestamp).toISOString(),
@@ -123,6 +134,9 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     cache: record.cache?.outcome,
     cache_age_ms: record.cache?.ageMs,
     cache_unavailable: record.cache?.unavailable || undefined,
+    cache_score: record.cache?.score,
+    embedding_tokens: record.embedding?.tokens,
+    embedding_cost_usd: record.embedding?.costUsd,
     attempts: attempts.length,
     failures: failures.length === 0 ? undefined : failures.map(({ backend, kind }) => ({ backend, kind })),
     // Fields that are zero nearly always only when they are not.
@@ -147,6 +161,7 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
   };
   return [
     ...attempts.flatMap((attempt) => attemptLines(attempt, record, isShared, timestamp, options)),
+    ...embeddingLines(record, timestamp, options),
     ...fleetDemand(record).map((demand) => demandLine(demand, record, timestamp)),
     JSON.stringify(line),
   ];
@@ -155,11 +170,15 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
 /** Requests that don't qualify count nowhere: the rate of hits is that of those who could have had one. */
 function cacheValues(cache: CacheRecord | undefined): MetricValues {
   if (cache === undefined) return {};
-  const { outcome, savedUsd = 0, unavailable } = cache;
+  const { outcome, savedUsd = 0, unavailable, searched, searchFailed, score } = cache;
+  const isSemantic = outcome === 'semantic';
+  const isHit = outcome === 'hit' || isSemantic;
   return {
-    ...(outcome === 'bypass' ? {} : { CacheHits: outcome === 'hit' ? 1 : 0, CacheMisses: outcome === 'miss' ? 1 : 0 }),
-    ...(outcome === 'hit' ? { SavedUsd: savedUsd } : {}),
+    ...(outcome === 'bypass' ? {} : { CacheHits: isHit ? 1 : 0, CacheMisses: outcome === 'miss' ? 1 : 0 }),
+    ...(isHit ? { SavedUsd: savedUsd } : {}),
     ...(unavailable ? { CacheErrors: 1 } : {}),
+    ...(searched || isSemantic ? { SemanticHits: isSemantic ? 1 : 0, SemanticErrors: searchFailed ? 1 : 0 } : {}),
+    ...(isSemantic && score !== undefined ? { SemanticScore: score } : {}),
   };
 }
 
@@ -214,6 +233,26 @@ function attemptLines(
       timestamp,
       { model: record.model ?? NO_VALUE, backend: attempt.backend },
       values,
+      'backend',
+    ),
+  };
+  return [JSON.stringify(line)];
+}
+
+/** What is paid for an embedding stands by it, as a backend's does. */
+function embeddingLines({ embedding, ...record }: RequestRecord, timestamp: number, options: SettleOptions): string[] {
+  if (embedding === undefined) return [];
+  const line = {
+    timestamp: new Date(timestamp).toISOString(),
+    level: 'INFO',
+    message: 'prompt embedded',
+    request_id: record.requestId,
+    usage_estimated: embedding.estimated || undefined,
+    ...embeddedMetrics(
+      options.namespace,
+      timestamp,
+      { model: record.model ?? NO_VALUE, backend: embedding.embedding },
+      { InputTokens: embedding.tokens, CostUsd: embedding.costUsd },
       'backend',
     ),
   };

@@ -18,6 +18,8 @@ import { isConnectionError } from './errors.ts';
 export interface ConverseClient {
   converse(input: ConverseCommandInput, signal: AbortSignal): Promise<ConverseCommandOutput>;
   converseStream(input: ConverseStreamCommandInput, signal: AbortSignal): Promise<ConverseStreamCommandOutput>;
+  /** Another command of the service's, whose code this module needn't bring along. */
+  call<T>(dispatch: (client: BedrockRuntimeClient) => Promise<T>): Promise<T>;
 }
 
 /**
@@ -99,5 +101,6 @@ function createClient(region: string | undefined, connectMs: number): ConverseCl
   return {
     converse: (input, abortSignal) => send(() => client.send(new ConverseCommand(input), { abortSignal })),
     converseStream: (input, abortSignal) => send(() => client.send(new ConverseStreamCommand(input), { abortSignal })),
+    call: (dispatch) => send(() => dispatch(client)),
   };
 }
