@@ -12,6 +12,7 @@ import {
   LlmServingStack,
   type LlmServingStackProps,
   ModelWeights,
+  NodeResponseCache,
   ResponseCache,
   ServingEngine,
   ServingPreset,
@@ -63,6 +64,10 @@ const VARIANTS: readonly Variant[] = [
   {
     what: 'one with a response cache',
     prepare: (s) => ({ cache: new ResponseCache(s, 'Cache', { vpc: vpcOf(s) }) }),
+  },
+  {
+    what: 'one with a cache on nodes of its own',
+    prepare: (s) => ({ cache: new NodeResponseCache(s, 'Cache', { vpc: vpcOf(s) }) }),
   },
   { what: 'the hybrid preset', props: { preset: ServingPreset.HYBRID } },
   { what: 'the managed preset with jobs', props: { jobs: {} } },

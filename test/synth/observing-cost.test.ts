@@ -31,7 +31,14 @@ interface Counted {
 const OF_LEDGER: ReadonlySet<string> = new Set(['SavedUsd', 'LedgerErrors', 'BudgetThresholds']);
 
 /** Never written without a cache. */
-const OF_CACHE: ReadonlySet<string> = new Set(['CacheHits', 'CacheMisses', 'CacheErrors']);
+const OF_CACHE: ReadonlySet<string> = new Set([
+  'CacheHits',
+  'CacheMisses',
+  'CacheErrors',
+  'SemanticHits',
+  'SemanticErrors',
+  'SemanticScore',
+]);
 
 interface Template {
   readonly Resources: Record<string, { readonly Type: string; readonly Properties: Record<string, unknown> }>;

@@ -1,7 +1,8 @@
-import { App } from 'aws-cdk-lib';
+import { App, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
+import { Vpc } from 'aws-cdk-lib/aws-ec2';
 import { describe, expect, test } from 'vitest';
-import { LlmServingStack, ServingPreset } from '../../lib';
+import { LlmServingStack, NodeResponseCache, ServingPreset } from '../../lib';
 
 /** What a deployment can't make again when it is replaced: data, keys that clients hold, addresses that they call. */
 const STATEFUL = new Set([
@@ -78,4 +79,11 @@ describe('the logical ids of stateful resources', () => {
     },
     120_000,
   );
+
+  test('a cache on nodes of its own', () => {
+    const stack = new Stack(new App(), 'Own');
+    new NodeResponseCache(stack, 'Cache', { vpc: new Vpc(stack, 'Vpc') });
+    const ids = Object.keys(Template.fromStack(stack).findResources('AWS::ElastiCache::ReplicationGroup'));
+    expect(ids).toEqual(['CacheXXXX']);
+  });
 });
