@@ -54,5 +54,7 @@ interface Answer {
 
 function vectorOf({ embedding, embeddings }: Answer): unknown {
   if (embedding !== undefined) return embedding;
-  return Array.isArray(embeddings) ? embeddings[0] : (embeddings as { float?: readonly unknown[] } | undefined)?.float?.[0];
+  return Array.isArray(embeddings)
+    ? embeddings[0]
+    : (embeddings as { float?: readonly unknown[] } | undefined)?.float?.[0];
 }

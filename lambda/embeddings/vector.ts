@@ -12,7 +12,8 @@ export function toVector(id: string, value: unknown, dimensions: number): Float3
   }
   const vector = Float32Array.from(value as number[]);
   const length = Math.hypot(...vector);
-  if (!Number.isFinite(length) || length === 0) throw new BackendError(id, 'protocol', 'the embedding has no direction');
+  if (!Number.isFinite(length) || length === 0)
+    throw new BackendError(id, 'protocol', 'the embedding has no direction');
   return vector.map((number) => number / length);
 }
 

@@ -161,7 +161,8 @@ export class NodeResponseCache extends Construct implements IResponseCache, ICon
     if (replicas === 0) {
       Validations.of(this.resource).acknowledge({
         id: 'AwsSolutions-AEC4',
-        reason: 'replicas: 0 was asked for: a cache that is lost is filled anew, and requests go on without it meanwhile.',
+        reason:
+          'replicas: 0 was asked for: a cache that is lost is filled anew, and requests go on without it meanwhile.',
       });
     }
   }

@@ -46,7 +46,10 @@ export function cacheSecurityGroup(scope: Construct, vpc: IVpc): SecurityGroup {
 }
 
 /** The user that handlers log in as with their role, and the group that a cache takes. */
-export function cacheUsers(scope: Construct, cacheName: string): { readonly user: CfnUser; readonly group: CfnUserGroup } {
+export function cacheUsers(
+  scope: Construct,
+  cacheName: string,
+): { readonly user: CfnUser; readonly group: CfnUserGroup } {
   const user = new CfnUser(scope, 'User', {
     engine: 'valkey',
     // With IAM, id and name have to be the same.

@@ -8,12 +8,18 @@ export function semanticProblems(
   searches: boolean,
 ): string[] {
   const asking = models.filter(({ cache: policy }) => policy?.semantic !== undefined);
-  const problems = searches ? [] : asking.map(({ name }) => `semantic in the cache policy of model "${name}" ${SEARCH_REMEDY}`);
+  const problems = searches
+    ? []
+    : asking.map(({ name }) => `semantic in the cache policy of model "${name}" ${SEARCH_REMEDY}`);
   const byId = new Map<string, EmbeddingConfig>();
-  for (const { embedding } of [cache?.policy, ...asking.map((model) => model.cache)].flatMap((p) => p?.semantic ?? [])) {
+  for (const { embedding } of [cache?.policy, ...asking.map((model) => model.cache)].flatMap(
+    (p) => p?.semantic ?? [],
+  )) {
     const known = byId.get(embedding.id);
     if (known !== undefined && JSON.stringify(known) !== JSON.stringify(embedding)) {
-      problems.push(`two different embeddings have the id "${embedding.id}": give one of them an embeddingId of its own`);
+      problems.push(
+        `two different embeddings have the id "${embedding.id}": give one of them an embeddingId of its own`,
+      );
     }
     byId.set(embedding.id, embedding);
   }

@@ -47,7 +47,8 @@ export class VectorSearch {
     if (this.#indexes.has(name)) return new Error(`Index ${name} already exists.`);
     const schema = rest.indexOf('SCHEMA');
     const prefix = rest.indexOf('PREFIX');
-    if (rest[0] !== 'ON' || rest[1] !== 'HASH' || schema === -1) return new Error('ERR only indexes of hashes run here');
+    if (rest[0] !== 'ON' || rest[1] !== 'HASH' || schema === -1)
+      return new Error('ERR only indexes of hashes run here');
     const count = Number(rest[prefix + 1]);
     const prefixes = prefix === -1 ? [''] : rest.slice(prefix + 2, prefix + 2 + count);
     const fields: Field[] = [];
@@ -81,9 +82,12 @@ export class VectorSearch {
     const [, tag = '', value = '', k = '', vectorField = '', parameter = '', scoreAs = ''] = match;
     const at = args.indexOf('PARAMS');
     const given = args[at + 2] === parameter ? bytes[at + 3] : undefined;
-    const { dimensions = 0 } = index.fields.find((field) => field.name === vectorField && field.type === 'VECTOR') ?? {};
+    const { dimensions = 0 } =
+      index.fields.find((field) => field.name === vectorField && field.type === 'VECTOR') ?? {};
     if (given?.length !== dimensions * 4) {
-      return new Error(`Error parsing vector similarity query: query vector blob size (${given?.length}) does not match`);
+      return new Error(
+        `Error parsing vector similarity query: query vector blob size (${given?.length}) does not match`,
+      );
     }
     const asked = floats(given);
     const found: Array<{ key: Buffer; distance: number }> = [];

@@ -64,19 +64,23 @@ test('the local run stands in for nodes that search, and names what is different
   expect(run.gaps.map(({ what }) => what)).not.toContain('AWS::ElastiCache::ReplicationGroup');
 });
 
-test.each([false, true])('a similar request gets the answer by the OpenAI SDK (streamed: %s)', async (stream) => {
-  const [first, similar] = stream ? [`${FIRST} Quickly!`, `${SIMILAR}, quickly`] : [FIRST, SIMILAR];
-  expect(await ask('alice', 'own', first, stream)).toMatchObject({ text: 'one two three', cache: 'miss' });
-  const asked = up.requests.length;
-  const answer = await ask('alice', 'own', similar, stream);
-  expect(answer).toMatchObject({ text: 'one two three', cache: 'semantic' });
-  expect(Number(answer.score)).toBeGreaterThanOrEqual(0.8);
-  expect(await ask('alice', 'own', first, stream)).toMatchObject({ cache: 'hit', score: null });
-  expect(await ask('bob', 'own', similar, stream)).toMatchObject({ cache: 'miss' });
-  expect(up.requests.length).toBe(asked + 1);
-  const line = lines.find(({ cache }) => cache === 'semantic');
-  expect(line).toMatchObject({ SemanticHits: 1, consumer: 'alice', embedding_tokens: expect.any(Number) });
-}, 60_000);
+test.each([false, true])(
+  'a similar request gets the answer by the OpenAI SDK (streamed: %s)',
+  async (stream) => {
+    const [first, similar] = stream ? [`${FIRST} Quickly!`, `${SIMILAR}, quickly`] : [FIRST, SIMILAR];
+    expect(await ask('alice', 'own', first, stream)).toMatchObject({ text: 'one two three', cache: 'miss' });
+    const asked = up.requests.length;
+    const answer = await ask('alice', 'own', similar, stream);
+    expect(answer).toMatchObject({ text: 'one two three', cache: 'semantic' });
+    expect(Number(answer.score)).toBeGreaterThanOrEqual(0.8);
+    expect(await ask('alice', 'own', first, stream)).toMatchObject({ cache: 'hit', score: null });
+    expect(await ask('bob', 'own', similar, stream)).toMatchObject({ cache: 'miss' });
+    expect(up.requests.length).toBe(asked + 1);
+    const line = lines.find(({ cache }) => cache === 'semantic');
+    expect(line).toMatchObject({ SemanticHits: 1, consumer: 'alice', embedding_tokens: expect.any(Number) });
+  },
+  60_000,
+);
 
 test('all consumers get it where the policy says so; nobody where it says nothing', async () => {
   await ask('alice', 'shared', FIRST);

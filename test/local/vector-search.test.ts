@@ -68,7 +68,10 @@ test('keeps the order of replies, whoever answers them', async () => {
     'OK',
     [1, 'd:1', ['score', '0', 'word', 'one']],
     'v',
-    [[null, 'OK'], [null, 'w']],
+    [
+      [null, 'OK'],
+      [null, 'w'],
+    ],
     null,
     [0],
     [1, ['two', null], 'three'],

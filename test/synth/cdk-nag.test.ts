@@ -65,10 +65,6 @@ const VARIANTS: readonly Variant[] = [
     what: 'one with a response cache',
     prepare: (s) => ({ cache: new ResponseCache(s, 'Cache', { vpc: vpcOf(s) }) }),
   },
-  {
-    what: 'one with a cache on nodes of its own',
-    prepare: (s) => ({ cache: new NodeResponseCache(s, 'Cache', { vpc: vpcOf(s) }) }),
-  },
   { what: 'the hybrid preset', props: { preset: ServingPreset.HYBRID } },
   { what: 'the managed preset with jobs', props: { jobs: {} } },
   { what: 'the hybrid preset with jobs', props: { preset: ServingPreset.HYBRID, jobs: {} } },
@@ -126,5 +122,26 @@ describe.each(VARIANTS)('$what', ({ props = {}, prepare }) => {
     expect(found.size).toBeGreaterThan(0);
     expect([...new Set(acknowledged)].filter((id) => !found.has(id))).toEqual([]);
     for (const reason of reasons) expect(reason.length).toBeGreaterThan(40);
+  });
+});
+
+describe.each([
+  [1, ['AwsSolutions-AEC6']],
+  [0, ['AwsSolutions-AEC4', 'AwsSolutions-AEC6']],
+])('a cache on nodes of its own, with %i standing by', (replicas, acknowledged) => {
+  function found(): string[] {
+    const app = new App({ context: { '@aws-cdk/core:enablePartitionLiterals': true } });
+    const stack = new Stack(app, 'Own');
+    new NodeResponseCache(stack, 'Cache', { vpc: vpcOf(stack), replicas });
+    return new AwsSolutionsChecks(app)
+      .validateScope(stack)
+      .violations.map(({ ruleName }) => ruleName)
+      .sort();
+  }
+
+  test("is clean for cdk-nag's AwsSolutions, with what it acknowledges", () => {
+    expect(found()).toEqual([]);
+    vi.spyOn(Validations.prototype, 'acknowledge').mockImplementation(() => {});
+    expect(found()).toEqual(acknowledged);
   });
 });

@@ -84,6 +84,6 @@ describe('the logical ids of stateful resources', () => {
     const stack = new Stack(new App(), 'Own');
     new NodeResponseCache(stack, 'Cache', { vpc: new Vpc(stack, 'Vpc') });
     const ids = Object.keys(Template.fromStack(stack).findResources('AWS::ElastiCache::ReplicationGroup'));
-    expect(ids).toEqual(['CacheXXXX']);
+    expect(ids).toEqual(['Cache18F6EE16']);
   });
 });

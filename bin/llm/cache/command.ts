@@ -51,7 +51,8 @@ export const cacheCommand: Command = {
     const [action, file, ...rest] = positionals;
     if (action !== 'score' || file === undefined || rest.length > 0) throw new UsageError('expected: cache score FILE');
     const maxFalse = Number(values['max-false'] ?? 0);
-    if (!(maxFalse >= 0 && maxFalse <= 100)) throw new UsageError(`--max-false must be 0–100, got ${values['max-false']}`);
+    if (!(maxFalse >= 0 && maxFalse <= 100))
+      throw new UsageError(`--max-false must be 0–100, got ${values['max-false']}`);
     const pairs = readPairs(file);
     const embed = embedOf(values);
     const vectors = await embedAll([...new Set(pairs.flatMap(({ a, b }) => [a, b]))], embed);
@@ -141,7 +142,8 @@ async function fromServer(
     body: JSON.stringify({ model, input: text, encoding_format: 'float', ...(dimensions && { dimensions }) }),
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
-  if (!response.ok) throw new Error(`${url}/embeddings answered ${response.status}: ${(await response.text()).slice(0, 300)}`);
+  if (!response.ok)
+    throw new Error(`${url}/embeddings answered ${response.status}: ${(await response.text()).slice(0, 300)}`);
   const body = (await response.json()) as { data?: ReadonlyArray<{ embedding?: number[] }> };
   const vector = body.data?.[0]?.embedding;
   return toVector(url, vector, dimensions ?? vector?.length ?? 0);

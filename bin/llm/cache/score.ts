@@ -67,7 +67,14 @@ export function tableOf(pairs: readonly ScoredPair[], thresholds: readonly numbe
     thresholds.map((threshold) => {
       const row = rowOf(pairs, threshold, guards);
       const counts = [row.hits, row.falseHits, row.missed].map(String);
-      return [guards, threshold.toFixed(2), ...counts, percent(row.precision), percent(row.recall), percent(row.falseHitRate)];
+      return [
+        guards,
+        threshold.toFixed(2),
+        ...counts,
+        percent(row.precision),
+        percent(row.recall),
+        percent(row.falseHitRate),
+      ];
     }),
   );
   return textTable(head, rows);

@@ -16,18 +16,27 @@ const FILLERS: ReadonlySet<string> = new Set(
 
 /** Endings off, so that a plural is its singular. A stem needs no meaning, only to be the same for both. */
 function stem(word: string): string {
-  if (word.length <= 3) return word;
-  return word
-    .replace(/ies$/, 'y')
-    .replace(/(?<!s)s$/, '')
-    .replace(/(?<=[a-z]{3})(ing|ed|er|ation|ment)$/, '')
-    .replace(/e$/, '')
-    .replace(/([^aeiouls])\1$/, '$1');
+  const root =
+    word.length <= 3
+      ? word
+      : word
+          .replace(/ies$/, 'y')
+          .replace(/(?<!s)s$/, '')
+          .replace(/(?<=[a-z]{3})(ing|ed|er|ation|ment)$/, '')
+          .replace(/e$/, '');
+  // `egg` and `eggs`, `ship` and `shipped`.
+  return root.replace(/([^aeiouls])\1$/, '$1');
 }
 
 /** What a text is about, in the order in which it says so. */
 export function contentWords(text: string): readonly string[] {
-  return (text.normalize('NFKC').replaceAll('’', "'").toLowerCase().match(/[\p{L}\p{N}][\p{L}\p{N}'-]*/gu) ?? [])
+  return (
+    text
+      .normalize('NFKC')
+      .replaceAll('’', "'")
+      .toLowerCase()
+      .match(/[\p{L}\p{N}][\p{L}\p{N}'-]*/gu) ?? []
+  )
     .map((word) => word.replace(/'s$/, ''))
     .filter((word) => !FILLERS.has(word))
     .map(stem);

@@ -87,7 +87,8 @@ const NO_DENIAL =
   /^(under|unit|uni(?!nstall|nform)|until|unto|uncle|discuss|distan|display|discover|dish|disk|disc|disco|district|distribut|disciplin|dispatch|disorder|disease|disp|distinct|nonsense|none|mission|mister|mistake|miss|image|import|improve|impact|imply|impli|impress|immedia|irish|iron|illustrat|ill$)/;
 const DENIAL = /^(un|dis|non|mis|anti|im|ir|il)[a-z]{4,}$/;
 
-const QUOTATION = /"([^"\n]+)"|“([^”\n]+)”|«([^»\n]+)»|`([^`\n]+)`|(?<=^|[\s([])['‘]([^'’\n]+)['’](?=$|[\s.,;:!?)\]])/gu;
+const QUOTATION =
+  /"([^"\n]+)"|“([^”\n]+)”|«([^»\n]+)»|`([^`\n]+)`|(?<=^|[\s([])['‘]([^'’\n]+)['’](?=$|[\s.,;:!?)\]])/gu;
 /** Many of these, and it is code: all of it counts, to the letter. */
 const CODE = /```|=>|[{};]\s*$|[{}]|;\s|<\/?[a-z]+>|\b(function|const|def|class|SELECT|import)\b.*[({;=]/mu;
 /** A path, an address, a name of a program's, an operator. */

@@ -29,8 +29,8 @@ async function run(lines: readonly string[], ...args: string[]) {
 }
 
 const PAIRS = [
-  { a: 'How do I boil an egg?', b: 'What is the way to boil an egg?', same: true },
-  { a: 'What is 15% of 240?', b: 'What is 25% of 240?', same: false, kind: 'number' },
+  { a: 'How do I boil an egg?', b: 'Please tell me how I can boil an egg', same: true },
+  { a: 'Peel 3 large brown onions carefully', b: 'Peel 4 large brown onions carefully', same: false, kind: 'number' },
   { a: 'Suggest a name for my cat', b: 'Explain the theory of relativity', same: false },
 ].map((pair) => JSON.stringify(pair));
 
@@ -48,9 +48,16 @@ test('tells hits, false hits and misses for each threshold and kind of guards, a
 
 test('--json tells of each pair its score and what the guards say', async () => {
   const { out } = await run(PAIRS, ...embedding(), '--json');
-  const lines = out.trim().split('\n').map((line) => JSON.parse(line));
+  const lines = out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
   expect(lines).toHaveLength(3);
-  expect(lines[1]).toMatchObject({ kind: 'number', same: false, guards: { strict: false, standard: false, none: true } });
+  expect(lines[1]).toMatchObject({
+    kind: 'number',
+    same: false,
+    guards: { strict: false, standard: false, none: true },
+  });
 });
 
 test.each([

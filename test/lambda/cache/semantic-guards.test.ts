@@ -4,11 +4,11 @@ import { isLegible, marksOf } from '../../../lambda/cache/semantic/marks.ts';
 
 describe('marks', () => {
   test.each([
-    ['What is 1,000.0 EUR in USD?', ['number:1000', 'name:eur', 'name:usd']],
-    ['what is 1000 EUR in USD', ['number:1000', 'name:eur', 'name:usd']],
+    ['What is 1,000.0 EUR in USD?', ['number:1000', 'unit:eur', 'unit:usd']],
+    ['what is 1000 EUR in USD', ['number:1000', 'unit:eur', 'unit:usd']],
     ['Is 37.5% of two dozen more?', ['number:37.5%', 'number:2', 'number:12']],
     ["I can't and won't, never", ['not', 'not', 'not']],
-    ['Say "fresh start" or ‘new start’', ['quoted:fresh start', 'quoted:new start']],
+    ['Write "fresh start" or ‘new start’', ['quoted:fresh start', 'quoted:new start']],
     ['Is foo_bar the same as fooBar in /etc/hosts?', ['symbol:foo_bar', 'symbol:fooBar', 'symbol:/etc/hosts']],
     ['How many people, and how long?', ['asked:how many', 'asked:how long']],
     ['May I ask in May?', ['when:may']],

@@ -199,8 +199,16 @@ describe('all else has to be the same', () => {
   const tool = { type: 'function', function: { name: 'look', parameters: { type: 'object' } } };
 
   test.each([
-    ['the system prompt', { messages: [system('Be brief.'), user(FIRST)] }, { messages: [system('Be long.'), user(SIMILAR)] }],
-    ['a system prompt that is missing', { messages: [system('Be brief.'), user(FIRST)] }, { messages: [user(SIMILAR)] }],
+    [
+      'the system prompt',
+      { messages: [system('Be brief.'), user(FIRST)] },
+      { messages: [system('Be long.'), user(SIMILAR)] },
+    ],
+    [
+      'a system prompt that is missing',
+      { messages: [system('Be brief.'), user(FIRST)] },
+      { messages: [user(SIMILAR)] },
+    ],
     ['the temperature', { temperature: 0 }, { temperature: 1 }],
     ['the limit of tokens', { max_tokens: 10 }, { max_tokens: 1000 }],
     ['a stop sequence', {}, { stop: ['x'] }],
@@ -230,7 +238,20 @@ describe('all else has to be the same', () => {
     ['log probabilities', { logprobs: true }],
     ['tools', { tools: [tool] }],
     ['JSON', { response_format: { type: 'json_object' } }],
-    ['an image', { messages: [{ role: 'user', content: [{ type: 'text', text: FIRST }, { type: 'image_url', image_url: { url: 'data:image/png;base64,AA' } }] }] }],
+    [
+      'an image',
+      {
+        messages: [
+          {
+            role: 'user',
+            content: [
+              { type: 'text', text: FIRST },
+              { type: 'image_url', image_url: { url: 'data:image/png;base64,AA' } },
+            ],
+          },
+        ],
+      },
+    ],
     ['a second turn', { messages: [user('I lost my phone'), { role: 'assistant', content: 'Yes.' }, user(FIRST)] }],
     ['a short text', { messages: [user('yes')] }],
     ['a long text', { messages: [user(`${FIRST} ${'more '.repeat(200)}`)] }],
@@ -325,21 +346,21 @@ describe("no request finds another tenant's answer", () => {
 
 /** A search that takes every hash for one of the context that is asked for. */
 function unfiltered(client: Redis): VectorSearch {
-    const liar: { context: Buffer } = { context: Buffer.alloc(0) };
-    const wrapped = {
-      scanBuffer: (...args: [string]) => client.scanBuffer(...args),
-      hmgetBuffer: async (key: Buffer, ...fields: string[]) => {
-        const values = await client.hmgetBuffer(key, ...fields);
-        return fields[1] === 'vector' ? [liar.context, values[1]] : values;
-      },
-    };
-    const search = new VectorSearch(wrapped as never);
-    const run = search.run.bind(search);
-    search.run = (words) => {
-      liar.context = Buffer.from(/\{(\w+)\}/.exec(String(words[2]))?.[1] ?? '');
-      return run(words);
-    };
-    return search;
+  const liar: { context: Buffer } = { context: Buffer.alloc(0) };
+  const wrapped = {
+    scanBuffer: (...args: [string]) => client.scanBuffer(...args),
+    hmgetBuffer: async (key: Buffer, ...fields: string[]) => {
+      const values = await client.hmgetBuffer(key, ...fields);
+      return fields[1] === 'vector' ? [liar.context, values[1]] : values;
+    },
+  };
+  const search = new VectorSearch(wrapped as never);
+  const run = search.run.bind(search);
+  search.run = (words) => {
+    liar.context = Buffer.from(/\{(\w+)\}/.exec(String(words[2]))?.[1] ?? '');
+    return run(words);
+  };
+  return search;
 }
 
 describe('age and expiry', () => {
@@ -390,7 +411,10 @@ describe('requests in flight', () => {
     expect(embeddings.texts.filter((text) => text === SIMILAR)).toHaveLength(1);
     expect(up.requests).toHaveLength(1);
     await settled(gateway, 7);
-    const costs = gateway.requests().slice(1).map(({ CostUsd }) => CostUsd ?? 0) as number[];
+    const costs = gateway
+      .requests()
+      .slice(1)
+      .map(({ CostUsd }) => CostUsd ?? 0) as number[];
     expect(costs.reduce((sum, cost) => sum + cost, 0)).toBeCloseTo(0.00001, 10);
   });
 

@@ -160,11 +160,27 @@ describe('answers to similar requests', () => {
 
   test.each<[string, () => unknown, string]>([
     ['a chat model', () => Embedding.bedrock('amazon.nova-lite-v1:0'), 'the embedding model must be'],
-    ['a size that Titan has not', () => Embedding.bedrock('amazon.titan-embed-text-v2:0', { dimensions: 300 }), 'dimensions of'],
+    [
+      'a size that Titan has not',
+      () => Embedding.bedrock('amazon.titan-embed-text-v2:0', { dimensions: 300 }),
+      'dimensions of',
+    ],
     ['a price that nobody knows', () => Embedding.bedrock('cohere.embed-english-v3'), 'no price is known'],
-    ['no dimensions', () => Embedding.openAiCompatible('http://127.0.0.1:1/v1', { model: 'm', dimensions: 0 }), 'dimensions must be'],
-    ['plain HTTP', () => Embedding.openAiCompatible('http://example.com/v1', { model: 'm', dimensions: 8 }), 'unencrypted'],
-    ['a field without a key', () => Embedding.openAiCompatible('http://127.0.0.1:1/v1', { model: 'm', dimensions: 8, apiKeyField: 'k' }), 'needs apiKey'],
+    [
+      'no dimensions',
+      () => Embedding.openAiCompatible('http://127.0.0.1:1/v1', { model: 'm', dimensions: 0 }),
+      'dimensions must be',
+    ],
+    [
+      'plain HTTP',
+      () => Embedding.openAiCompatible('http://example.com/v1', { model: 'm', dimensions: 8 }),
+      'unencrypted',
+    ],
+    [
+      'a field without a key',
+      () => Embedding.openAiCompatible('http://127.0.0.1:1/v1', { model: 'm', dimensions: 8, apiKeyField: 'k' }),
+      'needs apiKey',
+    ],
   ])('%s is refused', (_, make, message) => {
     expect(make).toThrow(message);
   });
@@ -175,7 +191,9 @@ describe('answers to similar requests', () => {
     expect(() => new ResponseCache(stack, 'Cache', { vpc: vpcOf(stack), policy })).toThrow('pass a NodeResponseCache');
     expect(() => ResponseCache.fromEndpoint({ host: 'x', policy })).toThrow('vectorSearch: true');
     const model = (of: Stack) => new Model(of, 'Own', { backends: [Backend.staticReply('x')], cache: policy });
-    expect(() => synthesize({}, (of) => ({ models: [model(of)] }))).toThrow('semantic in the cache policy of model "own"');
+    expect(() => synthesize({}, (of) => ({ models: [model(of)] }))).toThrow(
+      'semantic in the cache policy of model "own"',
+    );
     expect(() =>
       synthesize({}, (of) => ({ cache: ResponseCache.fromEndpoint({ host: 'x' }), models: [model(of)] })),
     ).toThrow('semantic in the cache policy of model "own"');
@@ -184,7 +202,9 @@ describe('answers to similar requests', () => {
   test('two embeddings have two ids', () => {
     const of = (dimensions: number) =>
       CachePolicy.standard({
-        semantic: semantic({ embedding: Embedding.openAiCompatible('http://127.0.0.1:1/v1', { model: 'm', dimensions, embeddingId: 'e' }) }),
+        semantic: semantic({
+          embedding: Embedding.openAiCompatible('http://127.0.0.1:1/v1', { model: 'm', dimensions, embeddingId: 'e' }),
+        }),
       });
     expect(() =>
       synthesize({}, (stack) => ({
