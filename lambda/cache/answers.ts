@@ -97,7 +97,8 @@ export class Answers {
     if (isReply(reply, 'lead')) {
       flight.lease = new ValkeyLease(this.#valkey, keys, own, flight, undefined);
       const searched = await this.#searched(lookup);
-      if (searched?.found !== undefined) return this.#similarFound(searched, searched.found, flight);
+      const similar = searched && (await this.#similarFound(searched, flight));
+      if (similar !== undefined) return similar;
       return {
         outcome: 'miss',
         ...(searched === undefined ? {} : { semantic: searched.search }),
@@ -135,14 +136,21 @@ export class Answers {
     }
   }
 
-  /** Those who follow get the same answer, and what it is. It isn't kept as this request's own. */
-  async #similarFound(
-    { search }: Searched,
-    { stored, score }: NonNullable<Searched['found']>,
-    flight: Flight,
-  ): Promise<Opened> {
+  /**
+   * Those who follow get the same answer, and what it is. It isn't kept as this request's own.
+   *
+   * @returns `undefined` when nothing was found, or what nobody can read
+   */
+  async #similarFound({ search, found }: Searched, flight: Flight): Promise<Opened | undefined> {
+    if (found === undefined) return undefined;
+    const { stored, score } = found;
     const facts: AnswerFacts = { ...stored.facts, semantic: { score, storedAt: stored.storedAt } };
-    const end: FlightEnd = { type: 'answer', facts, completion: stored.completion() };
+    let end: FlightEnd;
+    try {
+      end = { type: 'answer', facts, completion: stored.completion() };
+    } catch {
+      return undefined;
+    }
     flight.finish(end);
     await flight.lease?.finish(end, undefined, 0);
     return { outcome: 'semantic', stored: { ...stored, facts }, semantic: search };

@@ -88,7 +88,8 @@ export class SimilarAnswers {
   ): Promise<Searched> {
     // A cache that can't search would have each request pay for a vector that is of no use.
     if (!(await index.ready())) return this.#failed(breaker, ask);
-    const embedded = await embedder.embed(text, signal).catch(() => undefined);
+    // The first one waits for its module, too, which no signal stops.
+    const embedded = await Promise.race([embedder.embed(text, signal).catch(() => undefined), aborted(signal)]);
     const bill = billOf(semantic, text, embedded?.tokens);
     // One that was given up may have been paid for; one that was refused says so, and costs nothing.
     if (embedded === undefined) return this.#failed(breaker, ask, signal.aborted ? bill : undefined);
@@ -146,6 +147,12 @@ export class SimilarAnswers {
     return space;
   }
 }
+
+const aborted = (signal: AbortSignal): Promise<undefined> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
 
 const LIKENESS = { strict: 'same-words', standard: 'no-exchange' } as const;
 

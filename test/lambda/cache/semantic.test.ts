@@ -482,6 +482,20 @@ describe('when the embedding or the search fails, the request goes on', () => {
   });
 });
 
+test('an answer that nobody can read is none, and nobody waits for it', async () => {
+  const gateway = await start({ deployment: 'unreadable' });
+  await primed(gateway, FIRST, { stream: true });
+  const client = new Redis(valkey.url);
+  const facts = { backend: 'first', estimated: false, costUsd: 0, isStream: true };
+  const broken = `${Date.now()}p${JSON.stringify(facts)}\ndata: {broken\n\n`;
+  const [, keys] = await client.scan('0', 'MATCH', 'llm:{*}:e', 'COUNT', 10_000);
+  await Promise.all(keys.map((key) => client.set(key, broken, 'PX', 60_000)));
+  client.disconnect();
+  const answers = await Promise.all([ask(gateway, SIMILAR), ask(gateway, SIMILAR)]);
+  expect(answers.map(({ text }) => text)).toEqual(Array(2).fill('An answer of five words'));
+  expect(answers.map(({ cache }) => cache)).not.toContain('semantic');
+});
+
 test('what a miss cost includes the embedding, in each place where it stands', async () => {
   const gateway = await start();
   const answer = await primed(gateway, FIRST);
