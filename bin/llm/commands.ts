@@ -10,6 +10,10 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'scores routing policies on recorded requests',
     load: async () => (await import('./route/command.ts')).routeCommand,
   },
+  cache: {
+    summary: 'measures what a semantic cache would answer wrongly',
+    load: async () => (await import('./cache/command.ts')).cacheCommand,
+  },
   usage: { summary: 'what consumers, users and features used and spent', load: () => import('./usage.ts') },
   keys: { summary: 'make, list, disable and replace API keys', load: () => import('./keys.ts') },
   pause: {

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { CachePolicyConfig } from '../../lib/private/serving-config.ts';
-import type { CacheConfig } from '../contract/config.ts';
-import type { CacheAsk, Opened, Seat } from './contract.ts';
+import type { CacheConfig, CachePolicyConfig } from '../contract/config.ts';
+import type { AnswerFacts, CacheAsk, Opened, Seat } from './contract.ts';
 import { decodeEntry, encodeEntry } from './entry.ts';
 import { Flight, type FlightEnd } from './flight.ts';
 import { cacheKey } from './key.ts';
@@ -10,6 +9,7 @@ import { type Directives, directivesOf, qualifies } from './qualify.ts';
 import { Reader } from './reader.ts';
 import { type Keys, keysOf, OPEN } from './scripts.ts';
 import { FlightSeat } from './seat.ts';
+import type { Searched, SimilarAnswers } from './semantic/index.ts';
 import type { Valkey } from './valkey.ts';
 
 const BYPASS: Opened = { outcome: 'bypass' };
@@ -24,7 +24,10 @@ interface Lookup {
   readonly ask: CacheAsk;
   readonly policy: CachePolicyConfig;
   readonly directives: Directives;
+  readonly hash: string;
   readonly keys: Keys;
+  /** Unix milliseconds; older answers won't do. */
+  readonly oldest: number;
 }
 
 /** The answers of earlier requests, and of those in flight. */
@@ -33,6 +36,7 @@ export class Answers {
   readonly #valkey: Valkey;
   readonly #inFlight = new Map<string, InFlight>();
   readonly #now: () => number;
+  #similar: Promise<SimilarAnswers> | undefined;
 
   constructor(config: CacheConfig, valkey: Valkey, now: () => number = Date.now) {
     this.#config = config;
@@ -45,16 +49,19 @@ export class Answers {
     const directives = directivesOf(ask.cacheControl);
     if (directives.noStore || ask.size > policy.maxRequestBytes || !qualifies(ask.request, policy)) return BYPASS;
     const hash = cacheKey(ask, this.#config.deployment, policy.scope, policy.version);
-    const lookup: Lookup = { ask, policy, directives, keys: keysOf(hash) };
+    const oldest = Number.isFinite(directives.maxAgeMs) ? this.#now() - directives.maxAgeMs : 0;
+    const lookup: Lookup = { ask, policy, directives, hash, keys: keysOf(hash), oldest };
     if (directives.noCache) return { outcome: 'miss', seat: this.#seat(lookup, new Flight(() => undefined)) };
-    const name = `${hash}/${directives.maxAgeMs}`;
+    const name = `${hash}/${directives.maxAgeMs}/${ask.exact === true}`;
     const known = this.#inFlight.get(name);
     if (known !== undefined) {
       const follower = known.flight.follow(ask.request.stream === true);
       const opened = await known.opened;
       if (opened === undefined) return { outcome: 'hit', seat: this.#seat(lookup, known.flight, follower) };
       follower.leave();
-      return opened;
+      // The one who looked it up pays for that.
+      const { semantic: _, ...shared } = opened;
+      return shared;
     }
     return this.#lookUp(name, lookup);
   }
@@ -72,9 +79,8 @@ export class Answers {
   }
 
   async #found(lookup: Lookup, flight: Flight): Promise<Opened> {
-    const { ask, policy, directives, keys } = lookup;
+    const { ask, policy, keys, oldest } = lookup;
     const own = leaseOf(randomUUID());
-    const oldest = Number.isFinite(directives.maxAgeMs) ? this.#now() - directives.maxAgeMs : 0;
     const reply = await this.#valkey.script(
       OPEN,
       [keys.entry, keys.lease, keys.wanted, own, LEASE_MS, oldest, WANTED_MS],
@@ -90,7 +96,14 @@ export class Answers {
     }
     if (isReply(reply, 'lead')) {
       flight.lease = new ValkeyLease(this.#valkey, keys, own, flight, undefined);
-      return { outcome: 'miss', seat: this.#seat(lookup, flight) };
+      const searched = await this.#searched(lookup);
+      const similar = searched && (await this.#similarFound(searched, flight));
+      if (similar !== undefined) return similar;
+      return {
+        outcome: 'miss',
+        ...(searched === undefined ? {} : { semantic: searched.search }),
+        seat: this.#seat(lookup, flight, undefined, searched),
+      };
     }
     if (isReply(reply, 'follow')) {
       const follower = flight.follow(ask.request.stream === true);
@@ -108,13 +121,49 @@ export class Answers {
     return { outcome: isThere ? 'miss' : 'bypass', unavailable: !isThere, seat: this.#seat(lookup, flight) };
   }
 
+  /** Similar requests' answers, where the policy lets them be given and the client takes them. */
+  async #searched({ ask, policy, oldest }: Lookup): Promise<Searched | undefined> {
+    const { semantic } = policy;
+    if (semantic === undefined || ask.exact === true) return undefined;
+    try {
+      // Deployments without it have nothing of it.
+      this.#similar ??= import('./semantic/index.ts').then(
+        ({ SimilarAnswers: Similar }) => new Similar(this.#valkey, this.#config.deployment, this.#now),
+      );
+      return await (await this.#similar).search({ ask, policy, semantic, oldest });
+    } catch {
+      return { search: { failed: true } };
+    }
+  }
+
+  /**
+   * Those who follow get the same answer, and what it is. It isn't kept as this request's own.
+   *
+   * @returns `undefined` when nothing was found, or what nobody can read
+   */
+  async #similarFound({ search, found }: Searched, flight: Flight): Promise<Opened | undefined> {
+    if (found === undefined) return undefined;
+    const { stored, score } = found;
+    const facts: AnswerFacts = { ...stored.facts, semantic: { score, storedAt: stored.storedAt } };
+    let end: FlightEnd;
+    try {
+      end = { type: 'answer', facts, completion: stored.completion() };
+    } catch {
+      return undefined;
+    }
+    flight.finish(end);
+    await flight.lease?.finish(end, undefined, 0);
+    return { outcome: 'semantic', stored: { ...stored, facts }, semantic: search };
+  }
+
   async #endOf(entry: Buffer, policy: CachePolicyConfig): Promise<FlightEnd | undefined> {
     const stored = await decodeEntry(entry, policy.paceMs);
     return stored && { type: 'answer', facts: stored.facts, completion: stored.completion() };
   }
 
-  #seat(lookup: Lookup, flight: Flight, follower?: ReturnType<Flight['follow']>): Seat {
-    const { ask, policy, keys } = lookup;
+  #seat(lookup: Lookup, flight: Flight, follower?: ReturnType<Flight['follow']>, searched?: Searched): Seat {
+    const { ask, policy, keys, hash, oldest } = lookup;
+    const keep = searched?.keep;
     return new FlightSeat({
       flight,
       ...(follower === undefined ? {} : { follower }),
@@ -128,6 +177,8 @@ export class Answers {
       store: async (entry, ttlMs) => {
         await this.#valkey.run((client) => client.set(keys.entry, entry, 'PX', ttlMs));
       },
+      ...(keep === undefined ? {} : { kept: () => keep(hash) }),
+      takes: ({ semantic }) => semantic === undefined || (ask.exact !== true && semantic.storedAt >= oldest),
     });
   }
 }

@@ -40,6 +40,8 @@ export interface CacheAsk {
   readonly cacheControl: string | undefined;
   /** What else decides which answer it gets: a priority that the routing heeds. */
   readonly variant?: string;
+  /** Only the answer to this very request will do. */
+  readonly exact?: boolean;
   /** Nobody reads the answer any more. */
   readonly gone: AbortSignal;
 }
@@ -57,7 +59,8 @@ export interface Owner {
   readonly tier: string;
 }
 
-export type CacheOutcome = 'hit' | 'miss' | 'bypass';
+/** `semantic`: the answer to a similar request. */
+export type CacheOutcome = 'hit' | 'semantic' | 'miss' | 'bypass';
 
 export interface Opened {
   readonly outcome: CacheOutcome;
@@ -65,8 +68,28 @@ export interface Opened {
   readonly unavailable?: boolean;
   /** A hit. */
   readonly stored?: StoredAnswer;
+  /** What came of the search for similar requests; absent when there was none. */
+  readonly semantic?: SemanticSearch;
   /** On a miss: this request's place among the identical ones. */
   readonly seat?: Seat;
+}
+
+export interface SemanticSearch {
+  /** Cosine of the nearest request, whether or not its answer was taken. */
+  readonly score?: number;
+  /** The embedding or the search failed, or came too late. */
+  readonly failed?: boolean;
+  /** The embedding has to be paid for, whatever came of it. */
+  readonly bill?: EmbeddingBill;
+}
+
+export interface EmbeddingBill {
+  /** Id of the embedding. */
+  readonly embedding: string;
+  readonly tokens: number;
+  /** It didn't say. */
+  readonly estimated: boolean;
+  readonly costUsd: number;
 }
 
 /** What is known of an answer beside its content. */
@@ -79,6 +102,8 @@ export interface AnswerFacts {
   readonly costUsd: number;
   /** The backend's own usage event, for its details. */
   readonly usageEvent?: string;
+  /** Of an answer that was found for a similar request, as its followers get it. */
+  readonly semantic?: { readonly score: number; readonly storedAt: number };
 }
 
 export interface StoredAnswer {

@@ -20,7 +20,8 @@ export function credentialsFor(auth: CacheConfig['auth'], env: Environment): (()
   }
   return async () => {
     const region = env.AWS_REGION ?? '';
-    const options = { cacheName: auth.cacheName.toLowerCase(), userId: auth.userId, region, isServerless: true };
+    const isServerless = auth.nodeBased !== true;
+    const options = { cacheName: auth.cacheName.toLowerCase(), userId: auth.userId, region, isServerless };
     return { username: auth.userId, password: iamToken(options, await awsCredentials(env)) };
   };
 }

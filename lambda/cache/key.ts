@@ -95,4 +95,32 @@ export function cacheKey(ask: CacheAsk, deployment: string, scope: CacheScope, v
   );
 }
 
+/**
+ * What has to be the same for two requests to be similar: all that is in a key, with the text that is compared left out of
+ * the request. A request can't be found from another context, whatever its vector.
+ *
+ * @param rest the request without that text
+ * @param sense what the text and its comparison have to have in common beside that
+ */
+export function semanticContext(
+  ask: CacheAsk,
+  deployment: string,
+  { scope, version }: { readonly scope: CacheScope; readonly version: string },
+  rest: ChatCompletionRequest,
+  sense: readonly unknown[],
+): string {
+  const parts = [
+    'llm-semantic-1',
+    deployment,
+    ownerOf(scope, ask.owner),
+    modelVersion(ask.model),
+    version,
+    ask.variant ?? null,
+    canonicalRequest(rest, ask.maxOutputTokens),
+    sense,
+  ];
+  // Hexadecimal: a tag of a search must hold nothing that its query would have to escape.
+  return createHash('sha256').update(JSON.stringify(parts)).digest('hex');
+}
+
 const digest = (text: string): string => createHash('sha256').update(text).digest('base64url');

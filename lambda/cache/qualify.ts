@@ -1,4 +1,4 @@
-import type { CachePolicyConfig } from '../../lib/private/serving-config.ts';
+import type { CachePolicyConfig } from '../contract/config.ts';
 import type { ChatCompletionRequest } from '../contract/openai.ts';
 
 /** What a request's `Cache-Control` asks for. */

@@ -20,6 +20,10 @@ export interface SeatOptions {
   encode(facts: AnswerFacts, content: Content): Promise<Buffer | undefined>;
   /** Keeps an answer that has no lease. */
   store(entry: Buffer, ttlMs: number): Promise<void>;
+  /** The answer has been kept. */
+  kept?(): Promise<void>;
+  /** Whether a follower may have this answer, which was found for a similar request. */
+  takes?(facts: AnswerFacts): boolean;
 }
 
 /** The leader is gone, and this follower leads from here on. */
@@ -108,6 +112,7 @@ export class FlightSeat implements Seat {
     const entry = (await isKeepable(formsOf(content).completion())) ? await encode(facts, content) : undefined;
     if (this.#flight.lease !== undefined) await this.#flight.lease.finish(end, entry, ttlMs);
     else if (entry !== undefined) await store(entry, ttlMs);
+    if (entry !== undefined) await this.#options.kept?.();
   }
 
   async #fail(failure: SharedFailure): Promise<void> {
@@ -152,6 +157,7 @@ export class FlightSeat implements Seat {
     }
     if (news.end.type === 'failure') throw toError(news.end.failure);
     const { facts, completion } = news.end;
+    if (!this.#takes(facts)) return this.#goAlone().stream(backends);
     const attempt = this.#followOn(facts.backend, backends, signal);
     this.#ended(facts, attempt);
     const events = completion === undefined ? [] : formsOf({ completion }).events();
@@ -187,11 +193,16 @@ export class FlightSeat implements Seat {
       if (news.type === 'event') continue;
       if (news.end.type === 'failure') throw toError(news.end.failure);
       const { facts, completion } = news.end;
+      if (!this.#takes(facts)) return this.#goAlone().whole(backends);
       const attempt = this.#followOn(facts.backend, backends, signal);
       this.#ended(facts, attempt);
       const answer = completion === undefined ? assemble(this.#flight.events) : structuredClone(completion);
       return { attempt, answer: { completion: answer, ...(facts.usage && { usage: facts.usage }) } };
     }
+  }
+
+  #takes(facts: AnswerFacts): boolean {
+    return facts.semantic === undefined || this.#options.takes?.(facts) !== false;
   }
 
   /** What the others get goes on without this one. */

@@ -21,6 +21,9 @@ export type Resolved<T> = T extends EnvRef
     : { [K in keyof T]: Resolved<T[K]> };
 
 export type CacheConfig = Resolved<CacheConfigWithRefs>;
+export type CachePolicyConfig = CacheConfig['policy'];
+export type SemanticCacheConfig = NonNullable<CachePolicyConfig['semantic']>;
+export type EmbeddingConfig = SemanticCacheConfig['embedding'];
 export type BackendConfig = Resolved<BackendConfigWithRefs>;
 export type BackendConfigOf<Kind extends BackendConfig['kind']> = Extract<BackendConfig, { kind: Kind }>;
 export type ModelConfig = Omit<Resolved<ModelConfigWithRefs>, 'backends'> & {

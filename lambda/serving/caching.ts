@@ -9,6 +9,7 @@ import type { ChatScope } from './chat-scope.ts';
 import { ApiError } from './errors.ts';
 import { type GatewayEvent, header } from './gateway.ts';
 import type { Caller } from './identify.ts';
+import type { CacheRecord } from './record.ts';
 import { replay } from './replay.ts';
 
 /** Looks the request up. `undefined` where there is no cache. */
@@ -27,16 +28,40 @@ export async function openCache(
       maxOutputTokens: caller.tier.maxOutputTokens,
       size: Buffer.byteLength(event.body ?? ''),
       cacheControl: header(event, 'cache-control'),
+      exact: wantsExact(header(event, MATCH_HEADER)),
       gone: client.gone,
       ...(variant === undefined ? {} : { variant }),
     })
     // A fault of the cache's own code or its loading: the answer doesn't depend on it.
     .catch((): Opened => ({ outcome: 'bypass', unavailable: true }));
+  const { semantic } = opened;
+  if (semantic?.bill !== undefined) {
+    record.embedding = semantic.bill;
+    record.costUsd = semantic.bill.costUsd;
+  }
   record.cache = {
     outcome: opened.seat?.isFollowing ? 'hit' : opened.outcome,
     ...(opened.unavailable ? { unavailable: true } : {}),
+    ...(semantic === undefined ? {} : { searched: true }),
+    ...(semantic?.score === undefined ? {} : { score: semantic.score }),
+    ...(semantic?.failed ? { searchFailed: true } : {}),
   };
   return opened;
+}
+
+const MATCH_HEADER = 'x-llm-cache-match';
+
+/** A misspelt wish for the exact answer is one, too. */
+const wantsExact = (value: string | undefined): boolean =>
+  value !== undefined && value.trim().toLowerCase() !== 'semantic';
+
+/** What tells a client where its answer is from. */
+export function cachedHeaders({ semantic }: AnswerFacts, ageMs: number): Record<string, string> {
+  return {
+    'x-llm-cache': semantic === undefined ? 'hit' : 'semantic',
+    ...(semantic === undefined ? {} : { 'x-llm-cache-score': semantic.score.toFixed(3) }),
+    age: String(Math.floor(ageMs / 1000)),
+  };
 }
 
 function ownerKind(event: GatewayEvent, config: ServingConfig, registered: Consumer | undefined): OwnerKind {
@@ -50,8 +75,9 @@ export async function answerFromCache(scope: ChatScope, stored: StoredAnswer, ad
   const { client, record, start, headers } = scope;
   const { facts } = stored;
   const ageMs = Math.max(0, Date.now() - stored.storedAt);
-  record.cache = { outcome: 'hit', savedUsd: facts.costUsd, ageMs };
-  record.costUsd = 0;
+  record.cache = { ...record.cache, ...hitOf(facts), ageMs };
+  // What it took to find it.
+  record.costUsd = record.embedding?.costUsd ?? 0;
   record.backend = facts.backend;
   record.finishReason = facts.finishReason;
   if (record.content !== undefined) record.content.setCompletion(stored.completion());
@@ -60,18 +86,24 @@ export async function answerFromCache(scope: ChatScope, stored: StoredAnswer, ad
     isStream: record.stream === true,
     wantsUsage: admission.request.stream_options?.include_usage === true,
     signal: client.gone,
+    costUsd: record.costUsd,
     headers: {
       ...headers,
       'x-llm-model': admission.model.name,
-      'x-llm-cache': 'hit',
+      ...cachedHeaders(facts, ageMs),
       'x-llm-backend': facts.backend,
       'x-llm-fallbacks': '0',
-      age: String(Math.floor(ageMs / 1000)),
     },
     onFirstOutput: () => {
       record.timeToFirstTokenMs = performance.now() - start;
     },
   });
+}
+
+/** What the log has of an answer that was another request's. */
+export function hitOf({ semantic, costUsd }: AnswerFacts): CacheRecord {
+  if (semantic === undefined) return { outcome: 'hit', savedUsd: costUsd };
+  return { outcome: 'semantic', savedUsd: costUsd, score: semantic.score };
 }
 
 /** Tells the followers and the cache what became of the request. */

@@ -12,7 +12,7 @@ import type { StartedStream } from '../failover/start-stream.ts';
 import { routeByPolicy, routeHeader } from '../routing/by-policy.ts';
 import { type Admission, admit, clampOutput } from './admit.ts';
 import { brokenOff } from './broken-off.ts';
-import { answerFromCache, openCache, settleSeat } from './caching.ts';
+import { answerFromCache, cachedHeaders, hitOf, openCache, settleSeat } from './caching.ts';
 import type { ChatScope } from './chat-scope.ts';
 import { ContentLog } from './content-log.ts';
 import { Deadline } from './deadline.ts';
@@ -232,8 +232,8 @@ function lastUsage(chat: AdmittedChat, parts: readonly Attempt[], bills: readonl
 /** Another request of the same paid for the answer. */
 function savedBy({ seat, record }: AdmittedChat): { saved_usd?: number } {
   if (seat?.followed === undefined) return {};
-  record.costUsd = 0;
-  record.cache = { outcome: 'hit', savedUsd: seat.followed.costUsd };
+  record.costUsd = record.embedding?.costUsd ?? 0;
+  record.cache = hitOf(seat.followed);
   return { saved_usd: seat.followed.costUsd };
 }
 
@@ -250,7 +250,7 @@ function meter({ session, admission, record }: AdmittedChat): readonly Bill[] {
   if (bills.length === 0) return bills;
   record.usage = bills.length === 1 ? (bills[0]?.usage as Usage) : total(bills.map(({ usage }) => usage));
   record.usageEstimated = bills.some(({ estimated }) => estimated);
-  record.costUsd = bills.reduce((sum, bill) => sum + bill.costUsd, 0);
+  record.costUsd = bills.reduce((sum, bill) => sum + bill.costUsd, record.embedding?.costUsd ?? 0);
   return bills;
 }
 
@@ -292,5 +292,9 @@ const answerHeaders = (chat: AdmittedChat, attempt: Attempt | undefined): Record
       }),
 });
 
-const cacheHeaders = ({ seat, record }: AdmittedChat): Record<string, string> =>
-  seat?.isFollowing ? { 'x-llm-cache': 'hit', age: '0' } : { 'x-llm-cache': record.cache?.outcome ?? 'bypass' };
+function cacheHeaders({ seat, record }: AdmittedChat): Record<string, string> {
+  if (!seat?.isFollowing) return { 'x-llm-cache': record.cache?.outcome ?? 'bypass' };
+  const semantic = seat.followed?.semantic;
+  if (seat.followed === undefined || semantic === undefined) return { 'x-llm-cache': 'hit', age: '0' };
+  return cachedHeaders(seat.followed, Math.max(0, Date.now() - semantic.storedAt));
+}

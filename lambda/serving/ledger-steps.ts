@@ -55,21 +55,30 @@ export async function usage({ event, config, ledger, registered }: JsonScope): P
 
 /** What the ledger is to keep of a request; nothing where there is no ledger, or nobody has to be paid. */
 export function usageRecordOf(record: RequestRecord, id: string): UsageRecord | undefined {
-  const { charge, bills } = record;
-  if (charge === undefined || (bills.length === 0 && record.cache?.outcome !== 'hit')) return undefined;
+  const { charge, bills, embedding } = record;
+  const isHit = record.cache?.outcome === 'hit' || record.cache?.outcome === 'semantic';
+  if (charge === undefined || (bills.length === 0 && embedding === undefined && !isHit)) return undefined;
+  // Its dollars count, its tokens don't: a limit of tokens is one of the models'.
+  const embedded = embedding && {
+    ...{ backend: embedding.embedding, inputTokens: 0, outputTokens: 0, cachedInputTokens: 0 },
+    ...{ costNano: toNano(embedding.costUsd), estimated: embedding.estimated },
+  };
   return {
     ...{ id, at: charge.at, consumer: record.consumer ?? '' },
     model: record.model ?? '',
     feature: record.feature ?? '',
     user: record.user ?? '',
     savedNano: toNano(record.cache?.savedUsd ?? 0),
-    bills: bills.map(({ attempt, usage, estimated, costUsd }) => ({
-      backend: attempt.backend,
-      ...{ inputTokens: usage.inputTokens, outputTokens: usage.outputTokens },
-      cachedInputTokens: usage.cachedInputTokens,
-      costNano: toNano(costUsd),
-      estimated,
-    })),
+    bills: [
+      ...bills.map(({ attempt, usage, estimated, costUsd }) => ({
+        backend: attempt.backend,
+        ...{ inputTokens: usage.inputTokens, outputTokens: usage.outputTokens },
+        cachedInputTokens: usage.cachedInputTokens,
+        costNano: toNano(costUsd),
+        estimated,
+      })),
+      ...(embedded === undefined ? [] : [embedded]),
+    ],
   };
 }
 

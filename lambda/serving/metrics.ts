@@ -25,6 +25,9 @@
  * | UsageEstimated | Count | requests that a backend told no usage for: what they cost is an estimate |
  * | CacheHits, CacheMisses | Count | requests that qualify for the cache, answered from it or not |
  * | CacheErrors | Count | those for which the cache wasn't there in time |
+ * | SemanticHits | Count | requests that similar ones were looked for, and those that got such an answer |
+ * | SemanticErrors | Count | those whose embedding or search failed or was late |
+ * | SemanticScore | None | cosine to the request whose answer was given |
  * | SavedUsd | None | what answers out of the cache had cost, USD |
  * | Demand | Count | requests that wanted a fleet, also one without a task: what wakes it and keeps it awake |
  * | Unserved | Count | those among them that the fleet didn't answer |
@@ -56,6 +59,9 @@ export const UNITS = {
   CacheHits: 'Count',
   CacheMisses: 'Count',
   CacheErrors: 'Count',
+  SemanticHits: 'Count',
+  SemanticErrors: 'Count',
+  SemanticScore: 'None',
   SavedUsd: 'None',
 } as const;
 
@@ -91,6 +97,9 @@ export const DIMENSION_SETS: ReadonlyArray<{
       'CacheHits',
       'CacheMisses',
       'CacheErrors',
+      'SemanticHits',
+      'SemanticErrors',
+      'SemanticScore',
       'SavedUsd',
     ],
   },

@@ -1,5 +1,5 @@
 import type { Usage } from '../backends/backend.ts';
-import type { CacheOutcome } from '../cache/contract.ts';
+import type { CacheOutcome, EmbeddingBill } from '../cache/contract.ts';
 import type { BackendConfig } from '../contract/config.ts';
 import type { ChatCompletionRequest } from '../contract/openai.ts';
 import type { Attempt } from '../failover/attempt.ts';
@@ -53,6 +53,8 @@ export interface RequestRecord {
   readonly ledgerEvents: LedgerEvent[];
   /** What became of it in the cache, and what that saved. */
   cache?: CacheRecord;
+  /** What it cost to look for similar requests; part of `costUsd`. */
+  embedding?: EmbeddingBill;
   finishReason?: string | undefined;
   timeToFirstTokenMs?: number;
   /** Only where the owner asked for it. */
@@ -69,4 +71,9 @@ export interface CacheRecord {
   readonly ageMs?: number;
   /** The cache wasn't there, or was late. */
   readonly unavailable?: boolean;
+  /** Similar requests were looked for. */
+  readonly searched?: boolean;
+  readonly searchFailed?: boolean;
+  /** Cosine of the nearest of them. */
+  readonly score?: number;
 }

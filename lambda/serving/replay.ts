@@ -10,14 +10,16 @@ export interface ReplayOptions {
   readonly isStream: boolean;
   readonly wantsUsage: boolean;
   readonly signal: AbortSignal;
+  /** What it took to find it, USD. */
+  readonly costUsd: number;
   onFirstOutput(): void;
 }
 
-/** Hands an earlier answer out again, in the form that is asked for now. It costs nothing, and says what it saved. */
+/** Hands an earlier answer out again, in the form that is asked for now, and says what that saved. */
 export async function replay(stored: StoredAnswer, options: ReplayOptions): Promise<void> {
   const { client, headers, signal } = options;
   if (!options.isStream) {
-    const completion = { ...stored.completion(), usage: savedUsage(stored) };
+    const completion = { ...stored.completion(), usage: savedUsage(stored, options.costUsd) };
     client.commit(200, { ...headers, 'content-type': 'application/json' });
     await client.write(JSON.stringify(completion), signal);
     return;
@@ -33,18 +35,18 @@ export async function replay(stored: StoredAnswer, options: ReplayOptions): Prom
       await client.write(event, signal);
     }
   }
-  finishStream(client, options.wantsUsage ? savedUsageEvent(stored, events[0]) : undefined, signal);
+  finishStream(client, options.wantsUsage ? savedUsageEvent(stored, options.costUsd, events[0]) : undefined, signal);
 }
 
-function savedUsage(stored: StoredAnswer): ChatCompletion['usage'] {
-  const event = JSON.parse(savedUsageEvent(stored, undefined).slice('data: '.length)) as {
+function savedUsage(stored: StoredAnswer, costUsd: number): ChatCompletion['usage'] {
+  const event = JSON.parse(savedUsageEvent(stored, costUsd, undefined).slice('data: '.length)) as {
     usage: ChatCompletion['usage'];
   };
   return event.usage;
 }
 
 /** The tokens are those of the answer; nobody has to be paid for them. */
-function savedUsageEvent({ facts }: StoredAnswer, sample: Uint8Array | undefined): string {
+function savedUsageEvent({ facts }: StoredAnswer, costUsd: number, sample: Uint8Array | undefined): string {
   const frame = (bytes: Uint8Array) => ({ bytes, output: false, usageOnly: true });
   const { inputTokens = 0, outputTokens = 0, cachedInputTokens = 0 } = facts.usage ?? {};
   return usageEvent(
@@ -53,7 +55,7 @@ function savedUsageEvent({ facts }: StoredAnswer, sample: Uint8Array | undefined
     {
       ...{ inputTokens, outputTokens, cachedInputTokens, cacheWriteTokens: 0, reasoningTokens: 0 },
       estimated: facts.estimated,
-      costUsd: 0,
+      costUsd,
       savedUsd: facts.costUsd,
     },
   );

@@ -29,13 +29,17 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     ...(record.backend === undefined ? {} : { BackendErrors: 0 }),
     ...(record.allBackendsFailed ? { AllBackendsFailed: 1 } : {}),
     ...(record.route === undefined ? {} : { RoutedToCheap: record.route.route === 'cheap' ? 1 : 0 }),
-    ...(usage === undefined ? {} : { ...tokens(usage), CostUsd: record.costUsd ?? 0 }),
+    ...(usage === undefined ? {} : tokens(usage)),
+    ...(usage === undefined && record.embedding === undefined ? {} : { CostUsd: record.costUsd ?? 0 }),
     ...(record.usageEstimated ? { UsageEstimated: 1 } : {}),
     ...(record.timeToFirstTokenMs === undefined ? {} : { TimeToFirstToken: round(record.timeToFirstTokenMs) }),
     ...cacheValues(record.cache),
   };
   // What one backend has to be paid for stands by it in this line, unless there are several.
-  const isShared = bills.some(({ attempt }) => attempt.backend !== record.backend) || bills.length > 1;
+  const isShared =
+    bills.some(({ attempt }) => attempt.backend !== record.backend) ||
+    bills.length > 1 ||
+    record.embedding !== undefined;
   const failures = attempts.flatMap(({ failure }) => failure ?? []);
   const line = {
     timestamp: new Date(timestamp).toISOString(),
@@ -59,6 +63,9 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
     cache: record.cache?.outcome,
     cache_age_ms: record.cache?.ageMs,
     cache_unavailable: record.cache?.unavailable || undefined,
+    cache_score: record.cache?.score,
+    embedding_tokens: record.embedding?.tokens,
+    embedding_cost_usd: record.embedding?.costUsd,
     attempts: attempts.length,
     failures: failures.length === 0 ? undefined : failures.map(({ backend, kind }) => ({ backend, kind })),
     // Fields that are zero nearly always only when they are not.
@@ -84,6 +91,7 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
   };
   return [
     ...attempts.flatMap((attempt) => attemptLines(attempt, record, isShared, timestamp, options)),
+    ...embeddingLines(record, timestamp, options),
     ...fleetDemand(record).map((demand) => demandLine(demand, record, timestamp)),
     JSON.stringify(line),
   ];
@@ -92,11 +100,15 @@ export function settle(record: RequestRecord, options: SettleOptions): string[] 
 /** Requests that don't qualify count nowhere: the rate of hits is that of those who could have had one. */
 function cacheValues(cache: CacheRecord | undefined): MetricValues {
   if (cache === undefined) return {};
-  const { outcome, savedUsd = 0, unavailable } = cache;
+  const { outcome, savedUsd = 0, unavailable, searched, searchFailed, score } = cache;
+  const isSemantic = outcome === 'semantic';
+  const isHit = outcome === 'hit' || isSemantic;
   return {
-    ...(outcome === 'bypass' ? {} : { CacheHits: outcome === 'hit' ? 1 : 0, CacheMisses: outcome === 'miss' ? 1 : 0 }),
-    ...(outcome === 'hit' ? { SavedUsd: savedUsd } : {}),
+    ...(outcome === 'bypass' ? {} : { CacheHits: isHit ? 1 : 0, CacheMisses: outcome === 'miss' ? 1 : 0 }),
+    ...(isHit ? { SavedUsd: savedUsd } : {}),
     ...(unavailable ? { CacheErrors: 1 } : {}),
+    ...(searched || isSemantic ? { SemanticHits: isSemantic ? 1 : 0, SemanticErrors: searchFailed ? 1 : 0 } : {}),
+    ...(isSemantic && score !== undefined ? { SemanticScore: score } : {}),
   };
 }
 
@@ -151,6 +163,26 @@ function attemptLines(
       timestamp,
       { model: record.model ?? NO_VALUE, backend: attempt.backend },
       values,
+      'backend',
+    ),
+  };
+  return [JSON.stringify(line)];
+}
+
+/** What is paid for an embedding stands by it, as a backend's does. */
+function embeddingLines({ embedding, ...record }: RequestRecord, timestamp: number, options: SettleOptions): string[] {
+  if (embedding === undefined) return [];
+  const line = {
+    timestamp: new Date(timestamp).toISOString(),
+    level: 'INFO',
+    message: 'prompt embedded',
+    request_id: record.requestId,
+    usage_estimated: embedding.estimated || undefined,
+    ...embeddedMetrics(
+      options.namespace,
+      timestamp,
+      { model: record.model ?? NO_VALUE, backend: embedding.embedding },
+      { InputTokens: embedding.tokens, CostUsd: embedding.costUsd },
       'backend',
     ),
   };

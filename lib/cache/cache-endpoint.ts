@@ -44,6 +44,14 @@ export interface CacheEndpointAttributes extends CacheOptions {
   readonly username?: string;
 
   /**
+   * Whether it can search vectors (Valkey with valkey-search, ElastiCache on nodes with Valkey 8.2, Redis with its query
+   * engine), which answers to similar requests need.
+   *
+   * @default false
+   */
+  readonly vectorSearch?: boolean;
+
+  /**
    * The VPC that it is reachable from. The gateway's function is put there, unless its compute names another.
    *
    * @default - the function stays where its compute puts it

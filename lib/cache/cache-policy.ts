@@ -1,6 +1,8 @@
 import { Duration, Size } from 'aws-cdk-lib';
+import type { CacheContext } from '../private/cache-binding';
 import type { CachePolicyConfig } from '../private/serving-config';
 import { requireDuration, requireKnown, requireNumber, requireSize } from '../private/validation';
+import { renderSemanticMatching, type SemanticMatching } from './semantic-matching';
 
 /** Who gets whose answers. */
 export enum CacheScope {
@@ -85,6 +87,15 @@ export interface CachePolicyOptions {
    * @default - none
    */
   readonly version?: string;
+
+  /**
+   * Gives answers to requests that are only similar, too. They can be wrong, and each miss is slower and dearer: read
+   * `docs/cache.md` first, and measure with `llm-serving cache score`. Needs a cache that can search vectors
+   * (`NodeResponseCache`).
+   *
+   * @default - none: an answer is given to the same request only
+   */
+  readonly semantic?: SemanticMatching;
 }
 
 /** What the cache does for a model. */
@@ -100,6 +111,7 @@ export class CachePolicy {
   }
 
   private readonly config: CachePolicyConfig;
+  private readonly semantic?: SemanticMatching;
 
   private constructor(enabled: boolean, options: CachePolicyOptions) {
     requireNumber('maxTemperature', options.maxTemperature, 0, 2);
@@ -122,12 +134,25 @@ export class CachePolicy {
         Duration.seconds(1),
       ),
       version: options.version ?? '',
+      ...(options.semantic && { semantic: renderSemanticMatching(options.semantic) }),
     };
+    this.semantic = options.semantic;
   }
 
   /** @internal */
   public _render(): CachePolicyConfig {
     return this.config;
+  }
+
+  /**
+   * Lets a function call the embedding.
+   *
+   * @returns variables of the function
+   *
+   * @internal
+   */
+  public _bind(context: CacheContext): Record<string, string> {
+    return this.semantic?.embedding._bind(context) ?? {};
   }
 }
 

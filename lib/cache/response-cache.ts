@@ -1,22 +1,22 @@
-import { ArnFormat, type Duration, Names, Stack } from 'aws-cdk-lib';
+import type { Duration } from 'aws-cdk-lib';
 import {
   Connections,
   type IConnectable,
   type ISecurityGroup,
   type IVpc,
   Port,
-  SecurityGroup,
   type SubnetSelection,
 } from 'aws-cdk-lib/aws-ec2';
-import { CfnServerlessCache, CfnUser, CfnUserGroup } from 'aws-cdk-lib/aws-elasticache';
-import { Grant, type IGrantable } from 'aws-cdk-lib/aws-iam';
+import { CfnServerlessCache, type CfnUser } from 'aws-cdk-lib/aws-elasticache';
+import type { Grant, IGrantable } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
+import { cacheNameOf, cacheSecurityGroup, cacheUsers, grantCacheConnect } from '../private/cache-access';
 import { CACHE_ENDPOINT_ENV, type CacheBinding, type CacheContext } from '../private/cache-binding';
-import { cacheOptions } from '../private/cache-options';
+import { bindCachePolicy, type CacheSettings, cacheOptions } from '../private/cache-options';
 import { EndpointCache } from '../private/endpoint-cache';
 import { letIn } from '../private/let-in';
-import { requireInteger, requireKnown } from '../private/validation';
+import { requireInteger } from '../private/validation';
 import type { CacheEndpointAttributes } from './cache-endpoint';
 import type { CachePolicy } from './cache-policy';
 
@@ -24,6 +24,9 @@ import type { CachePolicy } from './cache-policy';
 export interface IResponseCache {
   /** The VPC that the gateway's function has to be in; undefined where it is reachable from anywhere. */
   readonly vpc?: IVpc;
+
+  /** Whether it can find similar requests. @internal */
+  readonly _searchesVectors: boolean;
 
   /** @internal */
   _bind(context: CacheContext): CacheBinding;
@@ -105,16 +108,6 @@ export interface ResponseCacheProps extends CacheOptions {
 
 /** Valkey's port, and that of a serverless cache. */
 const PORT = 6379;
-/** ElastiCache's. https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_CreateServerlessCache.html */
-const MAX_NAME = 40;
-const NAME = /^[A-Za-z](?:-?[A-Za-z0-9])*$/;
-
-/**
- * What the handler's user may do: reading and writing its own keys, and nothing that concerns the server or other
- * clients.
- */
-const ACCESS =
-  'on ~llm:* resetchannels -@all +@read +@write +@connection +@transaction +@scripting +@blocking -@admin -@dangerous';
 
 /**
  * A cache for answers, on ElastiCache Serverless for Valkey: identical requests are answered from it, and those in
@@ -143,50 +136,30 @@ export class ResponseCache extends Construct implements IResponseCache, IConnect
   /** The cache's name. */
   public readonly cacheName: string;
 
-  private readonly options: Omit<CacheBinding['config'], 'endpoint' | 'auth'>;
+  /** @internal */
+  public readonly _searchesVectors = false;
+
+  private readonly settings: CacheSettings;
+  private readonly options: CacheOptions;
 
   constructor(scope: Construct, id: string, props: ResponseCacheProps) {
     super(scope, id);
-    requireKnown('cacheName', props.cacheName);
     requireInteger('maxStorageGb', props.maxStorageGb, 1, 5000);
     requireInteger('maxEcpuPerSecond', props.maxEcpuPerSecond, 1000, 15_000_000);
-    this.options = cacheOptions(props);
-    const name = props.cacheName ?? uniqueName(this);
-    if (name.length > MAX_NAME || !NAME.test(name)) {
-      throw new Error(
-        `cacheName must be 1–${MAX_NAME} letters, digits or "-", begin with a letter and hold no "--", got "${name}"`,
-      );
-    }
+    this.settings = cacheOptions(props, false);
+    this.options = props;
+    this.cacheName = cacheNameOf(this, props.cacheName);
     const { subnetIds } = props.vpc.selectSubnets(props.vpcSubnets);
     if (subnetIds.length < 2) {
       throw new Error(
         `a serverless cache needs two subnets in different zones, vpcSubnets selects ${subnetIds.length}: select others, or add a zone to the VPC`,
       );
     }
-    // ElastiCache makes names lower-case, and a token is signed for the name as it is.
-    this.cacheName = name.toLowerCase();
     this.vpc = props.vpc;
-    const securityGroups = props.securityGroups ?? [
-      new SecurityGroup(this, 'SecurityGroup', {
-        vpc: props.vpc,
-        description: 'Response cache: the gateway function in, nothing out',
-        allowAllOutbound: false,
-      }),
-    ];
+    const securityGroups = props.securityGroups ?? [cacheSecurityGroup(this, props.vpc)];
     this.connections = new Connections({ securityGroups, defaultPort: Port.tcp(PORT) });
-    this.user = new CfnUser(this, 'User', {
-      engine: 'valkey',
-      // With IAM, id and name have to be the same.
-      userId: this.cacheName,
-      userName: this.cacheName,
-      authenticationMode: { Type: 'iam' },
-      accessString: ACCESS,
-    });
-    const users = new CfnUserGroup(this, 'Users', {
-      engine: 'valkey',
-      userGroupId: this.cacheName,
-      userIds: [this.user.ref],
-    });
+    const { user, group } = cacheUsers(this, this.cacheName);
+    this.user = user;
     this.resource = new CfnServerlessCache(this, 'Resource', {
       engine: 'valkey',
       majorEngineVersion: '8',
@@ -195,7 +168,7 @@ export class ResponseCache extends Construct implements IResponseCache, IConnect
       // Serverless caches take three at most.
       subnetIds: subnetIds.slice(0, 3),
       securityGroupIds: securityGroups.map((group) => group.securityGroupId),
-      userGroupId: users.ref,
+      userGroupId: group.ref,
       kmsKeyId: props.encryptionKey?.keyArn,
       cacheUsageLimits: {
         dataStorage: { unit: 'GB', maximum: props.maxStorageGb ?? 5 },
@@ -206,26 +179,12 @@ export class ResponseCache extends Construct implements IResponseCache, IConnect
 
   /** Lets it log in to the cache as the handlers' user. It has to be let in by `connections` too. */
   public grantConnect(grantee: IGrantable): Grant {
-    const stack = Stack.of(this);
-    return Grant.addToPrincipal({
-      grantee,
-      actions: ['elasticache:Connect'],
-      resourceArns: [
-        ['serverlesscache', this.cacheName],
-        ['user', this.cacheName],
-      ].map(([resource, resourceName]) =>
-        stack.formatArn({
-          service: 'elasticache',
-          resource: resource as string,
-          resourceName,
-          arnFormat: ArnFormat.COLON_RESOURCE_NAME,
-        }),
-      ),
-    });
+    return grantCacheConnect(this, grantee, 'serverlesscache', this.cacheName);
   }
 
   /** @internal */
-  public _bind({ grantee, connections }: CacheContext): CacheBinding {
+  public _bind(context: CacheContext): CacheBinding {
+    const { grantee, connections } = context;
     if (connections === undefined) {
       throw new Error(`the gateway's function is in no VPC, and can't reach ${this.node.path}: pass compute with vpc`);
     }
@@ -233,19 +192,14 @@ export class ResponseCache extends Construct implements IResponseCache, IConnect
     this.grantConnect(grantee);
     return {
       config: {
-        ...this.options,
+        ...this.settings,
         endpoint: { env: CACHE_ENDPOINT_ENV },
         auth: { type: 'iam', userId: this.cacheName, cacheName: this.cacheName },
       },
       environment: {
+        ...bindCachePolicy(this.options, context),
         [CACHE_ENDPOINT_ENV]: `rediss://${this.resource.attrEndpointAddress}:${this.resource.attrEndpointPort}`,
       },
     };
   }
-}
-
-/** ElastiCache takes no more than 40 characters, and the first must be a letter. */
-function uniqueName(scope: Construct): string {
-  const unique = Names.uniqueResourceName(scope, { maxLength: MAX_NAME - 4, separator: '-' });
-  return `llm-${unique.replaceAll(/-+/g, '-').replace(/-$/, '')}`;
 }

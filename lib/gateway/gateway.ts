@@ -22,6 +22,7 @@ import { limitsConfig } from '../private/limits';
 import { ModelRegistry } from '../private/model-registry';
 import { defaultApiName, metricsNamespace } from '../private/names';
 import { routingProblems } from '../private/routing';
+import { semanticProblems } from '../private/semantic';
 import { createServingApi } from '../private/serving-api';
 import { ServingCode } from '../private/serving-code';
 import { type CacheConfig, CONSUMERS_ENV, type ServingConfig } from '../private/serving-config';
@@ -173,7 +174,7 @@ export class Gateway extends Construct {
     }
     for (const model of props.models ?? []) this.addModel(model);
     for (const tier of props.tiers ?? []) this.addTier(tier);
-    this.node.addValidation({ validate: () => this.problems(props.usageLedger) });
+    this.node.addValidation({ validate: () => this.problems(props) });
   }
 
   /** The base URL that clients are given: `https://…/v1`. */
@@ -334,7 +335,7 @@ export class Gateway extends Construct {
       .join(',');
   }
 
-  private problems(ledger: IUsageLedger | undefined): string[] {
+  private problems({ usageLedger: ledger, cache }: GatewayProps): string[] {
     const problems: string[] = [];
     if (this.registry.size === 0) problems.push('a gateway needs a model: pass models, or call addModel');
     if (this.ownTiers.length === 0)
@@ -348,6 +349,7 @@ export class Gateway extends Construct {
     }
     const tierNames = this.ownTiers.map(({ tierName }) => tierName);
     problems.push(...routingProblems(this.registry.render(), tierNames));
+    problems.push(...semanticProblems(this.registry.render(), this.cache, cache?._searchesVectors ?? false));
     const names = this.consumers.map((consumer) => consumer.consumerName);
     const twice = names.find((name, index) => names.indexOf(name) !== index);
     if (twice !== undefined) problems.push(`two consumers of one gateway have the name "${twice}"`);

@@ -1,5 +1,5 @@
 import { Token } from 'aws-cdk-lib';
-import type { Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch';
+import { type Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch';
 import { Construct } from 'constructs';
 import type { CachePolicy } from '../cache/cache-policy';
 import { checkCheapBackend } from '../private/routing';
@@ -241,6 +241,27 @@ export class Model extends Construct {
   /** Requests for which the cache wasn't there in time; their sum over 5 minutes unless told otherwise. */
   public metricCacheErrors(options?: MetricOptions): Metric {
     return this.metrics.metric('CacheErrors', options);
+  }
+
+  /**
+   * Answers that were given to requests that are only similar, among those out of the cache; their sum over 5 minutes
+   * unless told otherwise.
+   */
+  public metricSemanticHits(options?: MetricOptions): Metric {
+    return this.metrics.metric('SemanticHits', options);
+  }
+
+  /**
+   * Requests for which similar ones couldn't be looked for: the embedding or the search failed or was late; their sum over
+   * 5 minutes unless told otherwise.
+   */
+  public metricSemanticErrors(options?: MetricOptions): Metric {
+    return this.metrics.metric('SemanticErrors', options);
+  }
+
+  /** How near the requests were whose answers were given, as a cosine; the least over 5 minutes unless told otherwise. */
+  public metricSemanticScore(options?: MetricOptions): Metric {
+    return this.metrics.metric('SemanticScore', { statistic: Stats.MINIMUM, ...options });
   }
 
   /** What answers out of the cache had cost, in USD; the sum over 5 minutes unless told otherwise. */

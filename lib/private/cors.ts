@@ -7,6 +7,7 @@ const EXPOSED_HEADERS = [
   'x-llm-model',
   'x-llm-backend',
   'x-llm-cache',
+  'x-llm-cache-score',
   'age',
   'x-llm-fallbacks',
   'x-llm-route',

@@ -3,7 +3,7 @@ import { type IVpc, Port } from 'aws-cdk-lib/aws-ec2';
 import type { CacheEndpointAttributes } from '../cache/cache-endpoint';
 import type { IResponseCache } from '../cache/response-cache';
 import { CACHE_ENDPOINT_ENV, CACHE_SECRET_ENV, type CacheBinding, type CacheContext } from './cache-binding';
-import { cacheOptions } from './cache-options';
+import { bindCachePolicy, type CacheSettings, cacheOptions } from './cache-options';
 import { letIn } from './let-in';
 import type { CacheAuthConfig } from './serving-config';
 import { requireInteger, requireKnown } from './validation';
@@ -13,7 +13,9 @@ const DEFAULT_PORT = 6379;
 /** A cache that exists already. */
 export class EndpointCache implements IResponseCache {
   public readonly vpc?: IVpc;
-  private readonly options: Omit<CacheBinding['config'], 'endpoint' | 'auth'>;
+  /** @internal */
+  public readonly _searchesVectors: boolean;
+  private readonly options: CacheSettings;
 
   constructor(private readonly attributes: CacheEndpointAttributes) {
     const { host, tls = true, password, port } = attributes;
@@ -30,11 +32,13 @@ export class EndpointCache implements IResponseCache {
       if (attributes[prop] !== undefined && password === undefined) throw new Error(`${prop} needs password`);
     }
     this.vpc = attributes.vpc;
-    this.options = cacheOptions(attributes);
+    this._searchesVectors = attributes.vectorSearch ?? false;
+    this.options = cacheOptions(attributes, this._searchesVectors);
   }
 
   /** @internal */
-  public _bind({ grantee, connections }: CacheContext): CacheBinding {
+  public _bind(context: CacheContext): CacheBinding {
+    const { grantee, connections } = context;
     const { host, port = DEFAULT_PORT, tls = true, password, connectable } = this.attributes;
     if (connectable !== undefined && connections === undefined) {
       throw new Error("connectable needs the gateway's function in a VPC: pass vpc, or compute with vpc");
@@ -46,6 +50,7 @@ export class EndpointCache implements IResponseCache {
     return {
       config: { ...this.options, endpoint: { env: CACHE_ENDPOINT_ENV }, auth: this.auth() },
       environment: {
+        ...bindCachePolicy(this.attributes, context),
         [CACHE_ENDPOINT_ENV]: `${tls ? 'rediss' : 'redis'}://${host}:${port}`,
         ...(password && { [CACHE_SECRET_ENV]: password.secretFullArn ?? password.secretArn }),
       },

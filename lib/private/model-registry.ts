@@ -36,6 +36,7 @@ export class ModelRegistry {
   public addCaller(caller: BackendCaller): void {
     this.callers.push(caller);
     for (const { source } of this.backends.values()) this.bindTo(caller, source);
+    for (const model of this.constructs) bindCachePolicy(caller, model);
   }
 
   public add(model: Model): void {
@@ -47,6 +48,7 @@ export class ModelRegistry {
     }
     for (const name of [model.modelName, ...model.aliases]) this.byName.set(name, model);
     this.constructs.push(model);
+    for (const caller of this.callers) bindCachePolicy(caller, model);
     this.models.push({
       name: model.modelName,
       aliases: model.aliases,
@@ -105,5 +107,12 @@ export class ModelRegistry {
       for (const [name, value] of Object.entries(binding.environment)) fn.addEnvironment(name, value);
     }
     return binding;
+  }
+}
+
+/** Rights and variables that a model's own cache policy needs. */
+function bindCachePolicy({ fn, connections }: BackendCaller, { cache }: Model): void {
+  for (const [name, value] of Object.entries(cache?._bind({ grantee: fn, connections }) ?? {})) {
+    fn.addEnvironment(name, value);
   }
 }

@@ -25,6 +25,14 @@ export function lookUpPrice(provider: PriceProvider, model: string): PriceConfig
   return { ...base, ...(longContext.length > 0 && { longContext }) };
 }
 
+/** The price of a model that has no output; only of this very one, for the table matches names by their beginning. */
+export function lookUpInputPrice(provider: PriceProvider, model: string): number | undefined {
+  const found = calcPrice({ input_tokens: 1 }, model, { providerId: provider.id, providerApiUrl: provider.url });
+  if (found === null || found.model.id !== model) return undefined;
+  const price = found.model_price.input_mtok;
+  return typeof price === 'object' ? price.base : price;
+}
+
 /** The lengths beyond which prompts have another price. */
 function startsOf(price: ModelPrice): number[] {
   const starts = Object.values(price).flatMap((value) =>

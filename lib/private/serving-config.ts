@@ -171,7 +171,13 @@ export interface CacheConfig {
 export type CacheAuthConfig =
   | { readonly type: 'none' }
   /** A token that the function's role signs, for each connection. */
-  | { readonly type: 'iam'; readonly userId: ConfigString; readonly cacheName: ConfigString }
+  | {
+      readonly type: 'iam';
+      readonly userId: ConfigString;
+      readonly cacheName: ConfigString;
+      /** Of nodes: a token says which of the two it is for. Absent: serverless. */
+      readonly nodeBased?: boolean;
+    }
   | {
       readonly type: 'secret';
       readonly username?: string;
@@ -199,7 +205,63 @@ export interface CachePolicyConfig {
   readonly paceMs: number;
   /** The user's own: a new one leaves all older answers behind. */
   readonly version: string;
+  /** Whether answers to similar requests are given, too; absent: only those to the same one. */
+  readonly semantic?: SemanticCacheConfig;
 }
+
+/** Which answers to similar requests are given. Whole in the file: no defaults here. */
+export interface SemanticCacheConfig {
+  readonly embedding: EmbeddingConfig;
+  /** Least cosine of two prompts' vectors. */
+  readonly threshold: number;
+  /**
+   * What has to be the same beside the vectors being near. `strict`: marks (numbers, negations, names, …) and words;
+   * `standard`: marks, and no words exchanged for as many others; `none`: nothing.
+   */
+  readonly guards: 'strict' | 'standard' | 'none';
+  /** Embedding and search together; after that the request goes on without them. */
+  readonly timeoutMs: number;
+  /** Of the last message: shorter ones mean too much, longer ones hide a difference. */
+  readonly minCharacters: number;
+  readonly maxCharacters: number;
+  /** Messages of the user's. */
+  readonly maxTurns: number;
+  /** Whether requests with tools qualify. */
+  readonly tools: boolean;
+  /** Whether requests for JSON qualify. */
+  readonly structuredOutput: boolean;
+}
+
+interface EmbeddingBase {
+  /** In logs, metrics and the ledger, where a backend's id stands for others. */
+  readonly id: string;
+  /** Numbers of a vector. */
+  readonly dimensions: number;
+  /** USD per million tokens. */
+  readonly price: number;
+}
+
+export interface BedrockEmbeddingConfig extends EmbeddingBase {
+  readonly kind: 'bedrock';
+  readonly modelId: string;
+  /** How the model is asked. */
+  readonly format: 'titan-1' | 'titan-2' | 'cohere';
+  /** Region to call; the function's own when absent. */
+  readonly region?: string;
+}
+
+export interface OpenAiCompatibleEmbeddingConfig extends EmbeddingBase {
+  readonly kind: 'openai-compatible';
+  /** Without a trailing slash; `/embeddings` is appended. */
+  readonly baseUrl: ConfigString;
+  readonly model: string;
+  readonly auth: BackendAuthConfig;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Whether the server is asked for that number of dimensions, or has them anyway. */
+  readonly sendDimensions: boolean;
+}
+
+export type EmbeddingConfig = BedrockEmbeddingConfig | OpenAiCompatibleEmbeddingConfig;
 
 /**
  * Ways for a backend to fail that a policy decides about. Of the others, `invalid-request` is the client's fault and

@@ -33,7 +33,7 @@ export type StreamException =
 
 export interface RuntimeRequest {
   readonly modelId: string;
-  readonly operation: 'Converse' | 'ConverseStream';
+  readonly operation: 'Converse' | 'ConverseStream' | 'InvokeModel';
   /** `2.0` or `1.1` */
   readonly httpVersion: string;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;

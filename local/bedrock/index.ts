@@ -4,6 +4,7 @@ import type { TextModel } from '../model/text-model.ts';
 import { converseAnswer, converseEvents, type StreamEvent } from './answer.ts';
 import { isRecord } from './converse-shapes.ts';
 import { type AnyRequest, type AnyResponse, listenDual } from './dual-protocol-server.ts';
+import { embeddingAnswer } from './embeddings.ts';
 import { invalid, ServiceError, toServiceError } from './errors.ts';
 import { encodeEvent, encodeException } from './event-stream.ts';
 import type { Fault, Faults, RuntimeRequest } from './faults.ts';
@@ -31,8 +32,10 @@ export interface BedrockRuntime {
   close(): Promise<void>;
 }
 
-/** `POST /model/{modelId}/converse` and `…/converse-stream`; the id is percent-encoded, ARNs with their slashes too. */
-const ROUTE = /^\/model\/([^/]+)\/(converse|converse-stream)$/;
+/** `POST /model/{modelId}/converse`, `…/converse-stream` and `…/invoke`; the id is percent-encoded, ARNs with their slashes too. */
+const ROUTE = /^\/model\/([^/]+)\/(converse|converse-stream|invoke)$/;
+
+const OPERATIONS = { converse: 'Converse', 'converse-stream': 'ConverseStream', invoke: 'InvokeModel' } as const;
 /** Ids, versioned ids, inference profiles, ARNs (API reference, Converse: modelId). */
 const MODEL_ID = /^(arn:aws[a-z-]*:bedrock:[\w:/.-]+|[a-z0-9-]+\.?[\w.:-]{1,256})$/;
 /** The service's limit of a request. */
@@ -40,7 +43,8 @@ const MAX_BODY_BYTES = 25 * 1024 * 1024;
 
 /**
  * Bedrock Runtime on this machine: Converse and ConverseStream over HTTP/2 (cleartext) and HTTP/1.1, with the
- * service's validation, errors, event stream and prompt caching. The text comes from the given model.
+ * service's validation, errors, event stream and prompt caching. The text comes from the given model. InvokeModel for text
+ * embeddings, with simulated vectors.
  */
 export async function startBedrockRuntime(options: BedrockRuntimeOptions): Promise<BedrockRuntime> {
   const host = options.host ?? '127.0.0.1';
@@ -65,11 +69,12 @@ export async function startBedrockRuntime(options: BedrockRuntimeOptions): Promi
     requestId: string,
     signal: AbortSignal,
   ): Promise<void> {
-    const { modelId, streamed } = route(request);
+    const { modelId, operation } = route(request);
+    const streamed = operation === 'ConverseStream';
     const raw = await readBody(request);
     const seen: RuntimeRequest = {
       modelId,
-      operation: streamed ? 'ConverseStream' : 'Converse',
+      operation,
       httpVersion: request.httpVersion,
       headers: request.headers,
       body: raw,
@@ -79,6 +84,13 @@ export async function startBedrockRuntime(options: BedrockRuntimeOptions): Promi
     options.onRequest?.(seen);
     if (fault?.type === 'error') {
       throw new ServiceError(fault.name, fault.message ?? 'a fault on purpose', fault.retryAfterSeconds);
+    }
+    if (operation === 'InvokeModel') {
+      if (fault) return misbehave(fault, response, signal, server.cut);
+      const result = JSON.stringify(embeddingAnswer(modelId, raw));
+      respond(response, 200, { 'content-type': 'application/json', 'x-amzn-requestid': requestId });
+      response.end(result);
+      return;
     }
     const body = readConverse(raw);
     const use = cache.use(modelId, body);
@@ -148,7 +160,7 @@ async function misbehave(
   }
 }
 
-function route(request: AnyRequest): { modelId: string; streamed: boolean } {
+function route(request: AnyRequest): { modelId: string; operation: RuntimeRequest['operation'] } {
   const path = new URL(request.url ?? '/', 'http://localhost').pathname;
   const match = ROUTE.exec(path);
   if (request.method !== 'POST' || !match)
@@ -158,7 +170,7 @@ function route(request: AnyRequest): { modelId: string; streamed: boolean } {
   }
   const modelId = decodeURIComponent(match[1] ?? '');
   if (!MODEL_ID.test(modelId)) throw invalid('The provided model identifier is invalid.');
-  return { modelId, streamed: match[2] === 'converse-stream' };
+  return { modelId, operation: OPERATIONS[match[2] as keyof typeof OPERATIONS] };
 }
 
 async function readBody(request: AnyRequest): Promise<Record<string, unknown>> {

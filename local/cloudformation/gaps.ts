@@ -28,6 +28,12 @@ const PROPERTIES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   'AWS::DynamoDB::GlobalTable': TABLE_PROPERTIES,
   'AWS::DynamoDB::Table': TABLE_PROPERTIES,
+  'AWS::ElastiCache::ReplicationGroup': {
+    CacheNodeType: 'nothing is evicted: it holds what the machine does',
+    KmsKeyId: 'nothing is encrypted',
+    MultiAZEnabled: 'there is one server, and none stands by',
+    SecurityGroupIds: 'whoever reaches 127.0.0.1 reaches it',
+  },
   'AWS::ElastiCache::ServerlessCache': {
     CacheUsageLimits: 'nothing is evicted: it holds what the machine does',
     KmsKeyId: 'nothing is encrypted',

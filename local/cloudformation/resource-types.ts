@@ -282,6 +282,17 @@ export const RESOURCE_TYPES: Readonly<Record<string, ResourceType>> = {
       'Endpoint.Port': () => '6379',
     },
   },
+  'AWS::ElastiCache::ReplicationGroup': {
+    standIn: 'runs',
+    ref: nameOf('ReplicationGroupId'),
+    attributes: {
+      'PrimaryEndPoint.Address': (resource) =>
+        `master.${nameOf('ReplicationGroupId')(resource)}.${physicalId(resource, 6)}.${resource.region}.cache.amazonaws.com`,
+      'PrimaryEndPoint.Port': (resource) => String(resource.property('Port') ?? 6379),
+    },
+  },
+  'AWS::ElastiCache::SubnetGroup': { ...cacheUser, note: "the cache is in this machine's network" },
+  'AWS::ElastiCache::ParameterGroup': { ...cacheUser, note: 'the cache takes the memory that it needs' },
   'AWS::ElastiCache::User': { ...cacheUser, ref: nameOf('UserId') },
   'AWS::ElastiCache::UserGroup': { ...cacheUser, ref: nameOf('UserGroupId') },
   'AWS::S3::BucketPolicy': iam,

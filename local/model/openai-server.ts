@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { streamAnswer, wholeAnswer } from './chat-answer.ts';
+import { embeddingTokens, simulatedEmbedding } from './embedding.ts';
 import { fromChatCompletion } from './openai-request.ts';
 import { type TextModel, TextModelError } from './text-model.ts';
 
@@ -23,7 +24,10 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** A small OpenAI-compatible server over a text model: `POST /v1/chat/completions` and `GET /v1/models`. */
+/**
+ * A small OpenAI-compatible server over a text model: `POST /v1/chat/completions` and `GET /v1/models`;
+ * `POST /v1/embeddings` with simulated vectors.
+ */
 export async function startOpenAiServer(options: OpenAiServerOptions): Promise<RunningServer> {
   const server = createServer((request, response) => {
     serve(options, request, response).catch((error: unknown) => fail(response, error));
@@ -53,6 +57,10 @@ async function serve(options: OpenAiServerOptions, request: IncomingMessage, res
     json(response, 200, { object: 'list', data: [model] });
     return;
   }
+  if (request.method === 'POST' && path === '/v1/embeddings') {
+    json(response, 200, embeddings(await readJson(request)));
+    return;
+  }
   if (request.method !== 'POST' || path !== '/v1/chat/completions') {
     throw new TextModelError(404, `no such route: ${request.method} ${path}`);
   }
@@ -63,6 +71,23 @@ async function serve(options: OpenAiServerOptions, request: IncomingMessage, res
   const events = options.model.generate(body, abort.signal);
   if (body.stream) await streamAnswer(response, head, events, { includeUsage: body.includeUsage });
   else json(response, 200, await wholeAnswer(head, events));
+}
+
+const DIMENSIONS = 384;
+
+function embeddings(body: unknown): object {
+  const { model, input, dimensions = DIMENSIONS } = body as { model?: string; input?: unknown; dimensions?: number };
+  const texts = Array.isArray(input) ? input : [input];
+  if (!texts.every((text) => typeof text === 'string' && text !== '')) {
+    throw new TextModelError(400, "'input' must be a text or a list of texts");
+  }
+  const tokens = texts.reduce((sum, text) => sum + embeddingTokens(text), 0);
+  return {
+    object: 'list',
+    model,
+    data: texts.map((text, index) => ({ object: 'embedding', index, embedding: simulatedEmbedding(text, dimensions) })),
+    usage: { prompt_tokens: tokens, total_tokens: tokens },
+  };
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {

@@ -1,4 +1,5 @@
 import type { Stack } from '../cloudformation/stack.ts';
+import { withVectorSearch } from './search-proxy.ts';
 import { startValkeyServer, type ValkeyServer } from './server.ts';
 
 interface LocalCache {
@@ -7,7 +8,13 @@ interface LocalCache {
   readonly server: ValkeyServer;
 }
 
-/** The serverless caches of an assembly, each a server of this machine. */
+/** Where each kind of cache says its address. Nodes can search vectors, a serverless cache can't. */
+const KINDS = [
+  { type: 'AWS::ElastiCache::ServerlessCache', endpoint: 'Endpoint', searches: false },
+  { type: 'AWS::ElastiCache::ReplicationGroup', endpoint: 'PrimaryEndPoint', searches: true },
+] as const;
+
+/** The caches of an assembly, each a server of this machine. */
 export class Caches {
   readonly #caches: readonly LocalCache[];
 
@@ -19,14 +26,19 @@ export class Caches {
   static async start(stacks: readonly Stack[], log: (label: string, line: string) => void): Promise<Caches> {
     const started: LocalCache[] = [];
     try {
-      for (const resource of stacks.flatMap((stack) => stack.ofType('AWS::ElastiCache::ServerlessCache'))) {
+      const found = KINDS.flatMap((kind) =>
+        stacks.flatMap((stack) => stack.ofType(kind.type)).map((resource) => ({ kind, resource })),
+      );
+      for (const { kind, resource } of found) {
         const engine = String(resource.required('Engine'));
         if (engine !== 'valkey' && engine !== 'redis') {
           throw new Error(`${resource.logicalId}: the local run doesn't know caches with the engine ${engine}`);
         }
-        const server = await startValkeyServer();
+        const plain = await startValkeyServer();
+        const server = kind.searches ? await withVectorSearch(plain) : plain;
         log(resource.logicalId, `${server.program} on port ${server.port}`);
-        const endpoint = `${resource.attribute('Endpoint.Address')}:${resource.attribute('Endpoint.Port')}`;
+        const [address, port] = ['Address', 'Port'].map((part) => resource.attribute(`${kind.endpoint}.${part}`));
+        const endpoint = `${address}:${port}`;
         started.push({ endpoint: `rediss://${endpoint}`, server });
       }
     } catch (error) {

@@ -12,6 +12,7 @@ import {
   LlmServingStack,
   type LlmServingStackProps,
   ModelWeights,
+  NodeResponseCache,
   ResponseCache,
   ServingEngine,
   ServingPreset,
@@ -125,5 +126,26 @@ describe.each(VARIANTS)('$what', ({ props = {}, prepare }) => {
     expect(found.size).toBeGreaterThan(0);
     expect([...new Set(acknowledged)].filter((id) => !found.has(id))).toEqual([]);
     for (const reason of reasons) expect(reason.length).toBeGreaterThan(40);
+  });
+});
+
+describe.each([
+  [1, ['AwsSolutions-AEC6']],
+  [0, ['AwsSolutions-AEC4', 'AwsSolutions-AEC6']],
+])('a cache on nodes of its own, with %i standing by', (replicas, acknowledged) => {
+  function found(): string[] {
+    const app = new App({ context: { '@aws-cdk/core:enablePartitionLiterals': true } });
+    const stack = new Stack(app, 'Own');
+    new NodeResponseCache(stack, 'Cache', { vpc: vpcOf(stack), replicas });
+    return new AwsSolutionsChecks(app)
+      .validateScope(stack)
+      .violations.map(({ ruleName }) => ruleName)
+      .sort();
+  }
+
+  test("is clean for cdk-nag's AwsSolutions, with what it acknowledges", () => {
+    expect(found()).toEqual([]);
+    vi.spyOn(Validations.prototype, 'acknowledge').mockImplementation(() => {});
+    expect(found()).toEqual(acknowledged);
   });
 });

@@ -5,12 +5,15 @@ import { Secret } from 'aws-cdk-lib/aws-secretsmanager';
 import { beforeAll, describe, expect, test } from 'vitest';
 import {
   Backend,
+  CachePolicy,
   CostAlarms,
+  Embedding,
   GatewayCompute,
   KillSwitch,
   LlmServing,
   LlmServingStack,
   Model,
+  NodeResponseCache,
   ResponseCache,
   ServingPreset,
 } from '../../lib';
@@ -37,6 +40,23 @@ function everything(): App {
   });
   const { topic } = new CostAlarms(stack, 'CostAlarms', { gateway, monthlyBudgetUsd: 1000 });
   new KillSwitch(stack, 'KillSwitch', { gateway, topic, hourlyUsd: 100 });
+  return app;
+}
+
+/** A function that calls an embedding has the right to that, and to no more than asking it. */
+function similarAnswers(): App {
+  const app = new App();
+  const stack = new Stack(app, 'Similar');
+  const vpc = new Vpc(stack, 'Vpc');
+  const embedding = Embedding.bedrock('amazon.titan-embed-text-v2:0', { pricePerMillionTokensUsd: 0.02 });
+  new LlmServing(stack, 'Serving', {
+    cache: new NodeResponseCache(stack, 'Cache', {
+      vpc,
+      policy: CachePolicy.standard({ semantic: { embedding, threshold: 0.9 } }),
+    }),
+    jobs: {},
+    models: [new Model(stack, 'Chat', { backends: [Backend.staticReply('x')] })],
+  });
   return app;
 }
 
@@ -82,6 +102,7 @@ const ENTRIES = readdirSync('assets/handlers').filter((name) => !name.includes('
 
 const STACKS: readonly (readonly [what: string, make: () => App])[] = [
   ['everything', everything],
+  ['similar answers', similarAnswers],
   ...Object.values(ServingPreset).map((preset): [string, () => App] => [
     `the ${preset} preset`,
     () => {

@@ -34,7 +34,15 @@ const OF_LEDGER: ReadonlySet<string> = new Set(['LedgerErrors', 'BudgetThreshold
 const OF_KILL_SWITCH = 'ConsumersPaused';
 
 /** Never written without a cache. */
-const OF_CACHE: ReadonlySet<string> = new Set(['CacheHits', 'CacheMisses', 'CacheErrors', 'SavedUsd']);
+const OF_CACHE: ReadonlySet<string> = new Set([
+  'CacheHits',
+  'CacheMisses',
+  'CacheErrors',
+  'SavedUsd',
+  'SemanticHits',
+  'SemanticErrors',
+  'SemanticScore',
+]);
 
 interface Template {
   readonly Resources: Record<string, { readonly Type: string; readonly Properties: Record<string, unknown> }>;

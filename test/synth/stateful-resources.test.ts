@@ -1,7 +1,8 @@
-import { App } from 'aws-cdk-lib';
+import { App, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
+import { Vpc } from 'aws-cdk-lib/aws-ec2';
 import { describe, expect, test } from 'vitest';
-import { LlmServingStack, type LlmServingStackProps, ServingPreset } from '../../lib';
+import { LlmServingStack, type LlmServingStackProps, NodeResponseCache, ServingPreset } from '../../lib';
 
 /** What a deployment can't make again when it is replaced: data, keys that clients hold, addresses that they call. */
 const STATEFUL = new Set([
@@ -100,4 +101,11 @@ describe('the logical ids of stateful resources', () => {
     const props = { preset: ServingPreset.HYBRID, responseCache: {}, jobs: {}, monthlyBudgetUsd: 5 };
     expect(stateful(props)).toEqual({ ...MANAGED, ...FLEET, ...OPTED_IN });
   }, 120_000);
+
+  test('a cache on nodes of its own', () => {
+    const stack = new Stack(new App(), 'Own');
+    new NodeResponseCache(stack, 'Cache', { vpc: new Vpc(stack, 'Vpc') });
+    const ids = Object.keys(Template.fromStack(stack).findResources('AWS::ElastiCache::ReplicationGroup'));
+    expect(ids).toEqual(['Cache18F6EE16']);
+  });
 });

@@ -19,6 +19,8 @@ export interface ConverseClient {
   /** @param onSent told when the request has been written to a connection */
   converse(input: ConverseCommandInput, signal: AbortSignal, onSent?: () => void): Promise<ConverseCommandOutput>;
   converseStream(input: ConverseStreamCommandInput, signal: AbortSignal): Promise<ConverseStreamCommandOutput>;
+  /** Another command of the service's, whose code this module needn't bring along. */
+  call<T>(dispatch: (client: BedrockRuntimeClient) => Promise<T>): Promise<T>;
 }
 
 /**
@@ -118,5 +120,6 @@ function createClient(region: string | undefined, connectMs: number): ConverseCl
     converse: (input, abortSignal, onSent) =>
       send(() => client.send(new ConverseCommand(input), { abortSignal }), onSent),
     converseStream: (input, abortSignal) => send(() => client.send(new ConverseStreamCommand(input), { abortSignal })),
+    call: (dispatch) => send(() => dispatch(client)),
   };
 }

@@ -224,7 +224,7 @@ function defaultPrice(url: string, parsed: URL | undefined, model: string | unde
   return TokenPrice._lookup({ url: parsed === undefined ? 'a URL that is not known at synth' : url }, model ?? '');
 }
 
-function parseUrl(url: string, allowHttp: boolean): URL | undefined {
+export function parseUrl(url: string, allowHttp: boolean): URL | undefined {
   if (Token.isUnresolved(url)) return undefined;
   let parsed: URL;
   try {
@@ -252,10 +252,10 @@ function parseUrl(url: string, allowHttp: boolean): URL | undefined {
 }
 
 /** Tells servers apart without telling where they are: clients see a backend's id. */
-function placeOf(url: URL | undefined): string {
+export function placeOf(url: URL | undefined): string {
   return url === undefined ? 'endpoint' : createHash('sha256').update(url.href).digest('hex').slice(0, 8);
 }
 
-function isLoopback(hostname: string): boolean {
+export function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname);
 }
