@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** An OpenAI-compatible server that does what the last message says: `status 503`, `cut`. */
+/** An OpenAI-compatible server that does what the last message says: `status 503`, `slow` (half a minute), `cut`. */
 export async function startFaultyUpstream(): Promise<{ url: string; close(): Promise<void> }> {
   const server = createServer(async (request, response) => {
     let text = '';
@@ -15,12 +15,14 @@ export async function startFaultyUpstream(): Promise<{ url: string; close(): Pro
       return;
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' });
-    for (const content of ['Once', ' upon', ' a']) {
+    const words = command === 'slow' ? Array<string>(600).fill(' and') : ['Once', ' upon', ' a'];
+    for (const content of words) {
+      if (response.destroyed) return;
       const choices = [{ index: 0, delta: { content }, finish_reason: null }];
       response.write(
         `data: ${JSON.stringify({ id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 0, model: 'faulty', choices })}\n\n`,
       );
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      await new Promise((resolve) => setTimeout(resolve, command === 'slow' ? 50 : 20));
     }
     response.destroy();
   });

@@ -11,7 +11,7 @@ import { type LocalRun, startLocal } from '../../local/run.ts';
 
 /** A minute of the fleets' time takes 0.3 seconds. */
 const SPEED = 200;
-const patience = { timeout: 20_000, interval: 20 };
+const patience = { timeout: 45_000, interval: 20 };
 
 let folder: string;
 let run: LocalRun;

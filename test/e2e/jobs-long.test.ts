@@ -117,6 +117,8 @@ test('an answer that outlasts its workers is gone on with: one result, all of it
   expect(job.result).toMatchObject({ choices: [{ message: { content: WORDS.join('') }, finish_reason: 'stop' }] });
   // Being handed on is no failure.
   expect(job.attempts).toBe(1);
+  // The job is told first; the last run's line follows.
+  await vi.waitFor(() => expect(runsOf(id).at(-1)).not.toHaveProperty('error_code'), patience);
   const runs = runsOf(id);
   expect(runs.length).toBeGreaterThan(2);
   expect(runs.slice(0, -1).map(({ error_code }) => error_code)).toEqual(Array(runs.length - 1).fill('timeout'));
@@ -132,6 +134,7 @@ test('one that nobody could go on with fails when the time is up, and costs what
   const { id } = await submit({ response_format: { type: 'json_object' } });
   const job = await ended(id, 'failed');
   expect(job.error).toMatchObject({ code: 'timeout' });
+  await vi.waitFor(() => expect(runsOf(id)).not.toEqual([]), patience);
   const [only, ...others] = runsOf(id);
   expect(others).toEqual([]);
   expect(job.usage.cost_usd).toBe(only?.CostUsd);
@@ -140,7 +143,9 @@ test('one that nobody could go on with fails when the time is up, and costs what
 
 test('the ledger has what the jobs say', async () => {
   const { data } = await call<{ data: JobView[] }>('GET', '/jobs');
-  const { total } = await call<{ total: { cost_usd: number } }>('GET', '/usage');
   expect(data).toHaveLength(2);
-  expect(total.cost_usd).toBeCloseTo(sum(data.map(({ usage }) => usage.cost_usd)), 10);
+  await vi.waitFor(async () => {
+    const { total } = await call<{ total: { cost_usd: number } }>('GET', '/usage');
+    expect(total.cost_usd).toBeCloseTo(sum(data.map(({ usage }) => usage.cost_usd)), 10);
+  }, patience);
 });

@@ -152,7 +152,7 @@ describe('a job', () => {
   });
 
   test('is cancelled while it runs, and stays so', async () => {
-    const { id } = await submit(ask('Write a very long story', { max_completion_tokens: 4000 }));
+    const { id } = await submit(ask('slow', { model: 'faulty', max_completion_tokens: 4000 }));
     await ended(id, 'running');
     expect((await call('DELETE', `/jobs/${id}`)).body.status).toBe('cancelled');
     expect(await ended(id, 'cancelled')).not.toHaveProperty('result');

@@ -140,10 +140,9 @@ test(
     expect(await paused()).toMatchObject([{ kind: 'consumer', name: 'bob', by: 'limit' }]);
     expect(await chat('alice', 'free')).toEqual({ status: 200, code: undefined });
     expect(await chat('bob', 'free')).toEqual({ status: 403, code: 'consumer_paused' });
-    expect(lines.find(({ message }) => message === 'consumer paused')).toMatchObject({
-      consumer: 'bob',
-      limit_usd: 0.5,
-    });
+    await expect
+      .poll(() => lines.find(({ message }) => message === 'consumer paused'), patience)
+      .toMatchObject({ consumer: 'bob', limit_usd: 0.5 });
     const told = await vi.waitFor(() => {
       const message = messageAbout('Paused: consumer bob of LlmServing/KillSwitchTest-Serving');
       expect(message).toBeDefined();

@@ -188,7 +188,7 @@ test('a fleet at zero wakes when asked, grows under load and goes back to zero w
   });
   const sizes = () => log.filter((line) => line.includes(' tasks: '));
   const put = (name: string) => store.put({ namespace: 'Test', name, dimensions: { fleet: 'test' } }, 1);
-  const patience = { timeout: 15_000, interval: 20 };
+  const patience = { timeout: 45_000, interval: 20 };
   expect(fleet.service.desired).toBe(0);
   expect((await chat()).status).toBe(503);
   put('Unserved');

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Stack } from '../../../local/cloudformation/stack.ts';
 import { fleetStack, type StartedFleet, startFleet } from '../support/fleet.ts';
 
-const patience = { timeout: 15_000, interval: 20 };
+const patience = { timeout: 45_000, interval: 20 };
 const healthy = ({ fleet }: StartedFleet, count: number) =>
   vi.waitFor(() => expect(fleet.service.healthyTasks).toHaveLength(count), patience);
 
