@@ -27,6 +27,7 @@ export * from './gateway/tier-limits';
 export * from './jobs/job-queue';
 export * from './llm-serving';
 export * from './llm-serving-stack';
+export * from './llm-serving-stack-props';
 export * from './model/backend';
 export * from './model/bedrock';
 export * from './model/failover-alarms';
