@@ -91,6 +91,8 @@ export interface LocalRun {
   readonly observability: Observability;
   /** Ids of the processes of functions, tasks and caches. */
   readonly pids: number[];
+  /** Ids of the processes of functions whose names hold a text. */
+  pidsOf(functionName: string): number[];
   /** Ends everything that was started. */
   close(): Promise<void>;
 }
@@ -194,6 +196,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalRun> {
       get pids() {
         return [...functions.prepared.flatMap((fn) => fn.pids), ...fleets.pids, ...caches.pids];
       },
+      pidsOf: (name) => functions.prepared.filter((fn) => fn.name.includes(name)).flatMap((fn) => fn.pids),
       close,
     };
   } catch (error) {

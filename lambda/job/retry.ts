@@ -12,6 +12,11 @@ export const PAUSED_WAIT_MS = 5 * 60_000;
 /** What waits long is looked at again sooner: a budget may be raised, a fleet may be up. */
 const MAX_WAIT_MS = 15 * 60_000;
 
+/** A message that failed for a reason of ours, such as a table out of reach, comes again after so long at first. */
+const FAILED_MS = 30_000;
+/** The visibility of the queue of jobs. */
+const MAX_FAILED_MS = 15 * 60_000;
+
 /** Statuses after which another run may do better. Others are the client's to mend. */
 export function isRetryable(status: number): boolean {
   return status === 408 || status === 409 || status === 429 || status >= 500;
@@ -29,6 +34,15 @@ const jittered = (ms: number, random: number): number => Math.round(ms * (0.5 + 
 
 export const backoffMs = (attempts: number, random: number): number =>
   jittered(Math.min(MAX_MS, BASE_MS * 2 ** Math.max(0, attempts - 1)), random);
+
+/**
+ * The twenty receives that a message has until it is a dead letter last for hours like that: an outage of ten minutes
+ * needs no operator afterwards.
+ *
+ * @param receives how often the message has come, this time too
+ */
+export const failedMs = (receives: number, random: number): number =>
+  jittered(Math.min(MAX_FAILED_MS, FAILED_MS * 2 ** Math.max(0, receives - 1)), random);
 
 /** Not less than was asked for, and up to a quarter more. */
 export const waitMs = (retryAfterMs: number | undefined, random: number): number =>

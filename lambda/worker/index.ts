@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ChangeMessageVisibilityCommand, SQSClient } from '@aws-sdk/client-sqs';
 import { lazyCache } from '../cache/lazy.ts';
 import { loadConfig, SERVING_CONFIG_FILE } from '../contract/config.ts';
 import { every, handleEach, type SqsEvent, type SqsRecord, type SqsResult } from '../job/aws/messages.ts';
 import { messageOf } from '../job/aws/queues.ts';
+import { Visibility } from '../job/aws/visibility.ts';
 import { isWanted, runBatch } from '../job/batch/run-batch.ts';
 import { required } from '../job/environment.ts';
 import { stores } from '../job/from-environment.ts';
@@ -15,11 +15,6 @@ import { Walk } from '../job/walk/ask.ts';
 import { ledgerOf } from '../serving/ledger-steps.ts';
 import { createServing } from '../serving/serve.ts';
 import { stackOf } from '../serving/settle.ts';
-
-/** Seconds after which the message of a worker that died comes again: some renewals of the lease. */
-const VISIBILITY = 120;
-/** Seconds after which one comes again that failed for a reason of ours. */
-const FAILED_VISIBILITY = 30;
 
 /** Kept back of the function's time: for the checkpoint, and the messages. */
 const RESERVE_MS = 20_000;
@@ -36,8 +31,7 @@ const serve = createServing(config, {
 });
 const shared = stores(process.env, { namespace: config.metrics.namespace, log });
 const { jobs, queues, blobs, ended } = shared;
-const queueUrl = required(process.env, 'LLM_JOBS_QUEUE_URL');
-const sqs = new SQSClient({ customUserAgent: 'cdk-llm-serving' });
+const visibility = new Visibility(required(process.env, 'LLM_JOBS_QUEUE_URL'));
 
 export async function handler(event: SqsEvent, context: { getRemainingTimeInMillis(): number }): Promise<SqsResult> {
   const ask = walk.asker(serve, () => context.getRemainingTimeInMillis() - RESERVE_MS);
@@ -63,8 +57,7 @@ export async function handler(event: SqsEvent, context: { getRemainingTimeInMill
     event,
     async (record) => {
       const message = messageOf(record.body);
-      // The queue's own visibility is longer than the function may run: too long to wait when it dies.
-      const alive = () => visible(record, VISIBILITY);
+      const alive = () => visibility.keep(record);
       await alive();
       if ('job' in message) await runJob(message.job, runner, alive);
       else if ('batch' in message) await keptVisible(record, () => runBatch(message.batch, batchRun));
@@ -72,29 +65,19 @@ export async function handler(event: SqsEvent, context: { getRemainingTimeInMill
     },
     (record, error) => {
       log(failureLine(record, error));
-      visible(record, FAILED_VISIBILITY).catch(() => {});
+      return visibility.putOff(record);
     },
   );
 }
 
 /** A batch of many lines takes a while. */
 async function keptVisible(record: SqsRecord, work: () => Promise<void>): Promise<void> {
-  const stop = every(RENEW_MS, () => visible(record, VISIBILITY));
+  const stop = every(RENEW_MS, () => visibility.keep(record));
   try {
     await work();
   } finally {
     stop();
   }
-}
-
-async function visible({ receiptHandle }: SqsRecord, seconds: number): Promise<void> {
-  await sqs.send(
-    new ChangeMessageVisibilityCommand({
-      QueueUrl: queueUrl,
-      ReceiptHandle: receiptHandle,
-      VisibilityTimeout: seconds,
-    }),
-  );
 }
 
 /** Names and places: messages of errors may hold what they choked on. */

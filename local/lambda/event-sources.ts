@@ -80,7 +80,8 @@ async function handle(
     );
   } catch (error) {
     // The function failed, or the run is ending: none of them is deleted.
-    log(`${mapping.queueName}: ${error instanceof Error ? error.message : error}`);
+    const ids = messages.map(({ MessageId }) => MessageId).join(' ');
+    log(`${mapping.queueName}: ${error instanceof Error ? error.message : error}; not handled: ${ids}`);
   }
 }
 

@@ -16,6 +16,8 @@ export class Receiver {
   secrets: string[] = [];
   /** What it answers next, before it answers 204. */
   readonly statuses: number[] = [];
+  /** What it answers to a notification of a job otherwise. */
+  statusOf: (job: string) => number = () => 204;
   readonly #server = createServer(async (request, response) => {
     let text = '';
     for await (const piece of request) text += piece;
@@ -28,8 +30,9 @@ export class Receiver {
         return false;
       }
     });
-    this.received.push({ id: headers['webhook-id'] ?? '', body: JSON.parse(text), verifiedWith });
-    response.writeHead(this.statuses.shift() ?? 204).end();
+    const body = JSON.parse(text) as Received['body'];
+    this.received.push({ id: headers['webhook-id'] ?? '', body, verifiedWith });
+    response.writeHead(this.statuses.shift() ?? this.statusOf(body.data.id)).end();
   });
 
   static async start(): Promise<Receiver> {

@@ -116,10 +116,7 @@ export async function resultOf(job: Job, scope: Pick<JobsScope, 'blobs'>): Promi
   return job.result;
 }
 
-/**
- * The job that the path names, if it is the caller's; one whose time is over is expired, whether or not a worker has
- * come to say so. @throws ApiError 404
- */
+/** The job that the path names, if it is the caller's. @throws ApiError 404 */
 export async function ownJob(scope: JobsScope, kind: JobKind): Promise<Job> {
   const id = scope.params.id ?? '';
   const job = await scope.jobs.get(id);
@@ -127,9 +124,15 @@ export async function ownJob(scope: JobsScope, kind: JobKind): Promise<Job> {
   if (job === undefined || job.consumer !== scope.caller.consumer || job.kind !== kind || job.ttl * 1000 <= now) {
     throw notFound(kind, id);
   }
+  return expiredIfDue(job, scope);
+}
+
+/** One whose time is over is expired, whether or not a worker comes to say so: its message may be a dead letter. */
+async function expiredIfDue(job: Job, scope: JobsScope): Promise<Job> {
+  const now = scope.now();
   if (isFinal(job) || job.expiresAt > now) return job;
-  const expired = await scope.jobs.change(id, expire(now, ttlOf(job, now)));
-  if (expired === undefined) return (await scope.jobs.get(id)) ?? job;
+  const expired = await scope.jobs.change(job.id, expire(now, ttlOf(scope, now)));
+  if (expired === undefined) return (await scope.jobs.get(job.id)) ?? job;
   await afterEnd(expired, scope);
   return expired;
 }
@@ -147,9 +150,10 @@ async function list(scope: JobsScope): Promise<JsonAnswer> {
   const key = last === undefined ? undefined : String((last as unknown as { listKey: string }).listKey);
   const now = scope.now();
   const { items: found, hasMore } = await items.list(`job#${caller.consumer}`, { limit, after: key, now });
+  const jobs = await Promise.all(found.map((item) => expiredIfDue(asJob(item), scope)));
   return {
     body: listOf(
-      found.map((item) => jobView(asJob(item))),
+      jobs.map((job) => jobView(job)),
       hasMore,
     ),
   };

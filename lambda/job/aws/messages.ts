@@ -7,6 +7,7 @@ export interface SqsRecord {
   readonly messageId: string;
   readonly receiptHandle: string;
   readonly body: string;
+  readonly attributes?: { readonly ApproximateReceiveCount?: string };
 }
 
 /** Only these messages come again; the others are deleted. */
@@ -22,7 +23,7 @@ export interface SqsResult {
 export async function handleEach(
   event: SqsEvent,
   handle: (record: SqsRecord) => Promise<void>,
-  failed: (record: SqsRecord, error: unknown) => void,
+  failed: (record: SqsRecord, error: unknown) => void | Promise<void>,
 ): Promise<SqsResult> {
   const failures = await Promise.all(
     event.Records.map(async (record) => {
@@ -30,7 +31,7 @@ export async function handleEach(
         await handle(record);
         return [];
       } catch (error) {
-        failed(record, error);
+        await failed(record, error);
         return [{ itemIdentifier: record.messageId }];
       }
     }),
