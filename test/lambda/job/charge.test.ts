@@ -2,11 +2,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { cancelJob } from '../../../lambda/job/cancel-job.ts';
 import type { Job } from '../../../lambda/job/job.ts';
 import type { Outcome, Runner } from '../../../lambda/job/run-job.ts';
-import { LEASE_MS } from '../../../lambda/job/transitions.ts';
+import { MAX_ATTEMPTS } from '../../../lambda/job/retry.ts';
+import { claim, LEASE_MS } from '../../../lambda/job/transitions.ts';
 import { allRecords, ledgerOf } from '../support/ledger.ts';
 import { answerText, Upstream } from '../support/upstream.ts';
 import { createLedgerTable, startDynamoDb, type TestDynamoDb } from '../usage/fixture.ts';
-import { workerOf } from './support/worker.ts';
+import { HOUR, workerOf } from './support/worker.ts';
 
 let dynamoDb: TestDynamoDb;
 let upstream: Upstream;
@@ -85,6 +86,34 @@ describe('a run that dies', () => {
     expect(job).toMatchObject({ status: 'succeeded', costUsd: 2 * (half.costUsd ?? 0) });
     expect(await ledger()).toMatchObject({ cost: nano(job), spent: nano(job) });
     expect(await allRecords(dynamoDb.client, table)).toHaveLength(2);
+  });
+
+  test.each([
+    ['is not wanted any more', { isWanted: async () => false }, 0, 'cancelled'],
+    ['has expired', {}, 25 * HOUR, 'expired'],
+    ['was tried too often', {}, 0, 'failed'],
+  ] as const)('when it has given back a job that %s: what it told is settled', async (_, changed, laterMs, status) => {
+    const worker = workerOf({ monthlyBudgetUsd: 10 }, { table, url: upstream.url });
+    worker.submit('job_1', {}, status === 'failed' ? { attempts: MAX_ATTEMPTS - 1 } : {});
+    const { ask } = dyingWith(worker.runner, 'before') as Pick<Runner, 'ask'>;
+    const stopped: Runner['ask'] = async (...args) => {
+      const { account, spent } = await ask(...args);
+      return { kind: 'stopped', partial: 'four', spent, ...(account && { account }) };
+    };
+    await expect(worker.run('job_1', { ask: stopped })).rejects.toThrow(Died);
+    worker.time.now += laterMs;
+    if (status === 'failed') {
+      // Two more that die before they do anything.
+      for (let i = 0; i < 2; i++) {
+        await worker.runner.table.change('job_1', claim(`dead-${i}`, worker.time.now));
+        worker.time.now += LEASE_MS;
+      }
+    }
+    const job = await worker.run('job_1', changed);
+    expect(job).toMatchObject({ status });
+    expect(nano(job)).toBeGreaterThan(0);
+    expect(await ledger()).toMatchObject({ cost: nano(job) });
+    expect(upstream.requests).toHaveLength(1);
   });
 
   test('before its job is told costs nothing: the one that does it again does', async () => {
