@@ -185,12 +185,27 @@ async function settleRun(job: Job, run: string, { outcome, isLost }: Attempted, 
   const { account } = outcome;
   const usage = account?.usage;
   const costs = usage === undefined ? {} : { unsettled: JSON.stringify(usage) };
-  const hasTold =
-    (isLost ? await tellLost(job, run, outcome, costs, runner) : await tellOutcome(job, run, outcome, costs, runner)) ||
-    (await tellEnded(job, run, costs, runner));
+  let hasTold: boolean;
+  let thrown: unknown;
+  try {
+    hasTold =
+      (isLost
+        ? await tellLost(job, run, outcome, costs, runner)
+        : await tellOutcome(job, run, outcome, costs, runner)) || (await tellEnded(job, run, costs, runner));
+  } catch (error) {
+    thrown = error;
+    hasTold = await hasHeard(job, costs, runner);
+  }
   const isSettled = (await account?.settle(hasTold)) ?? true;
-  // The message comes again, and with it another attempt at that.
+  // The message comes again, and with it another attempt at whatever went wrong.
+  if (thrown !== undefined) throw thrown;
   if (hasTold && !isSettled) throw new Error('the ledger is out of reach');
+}
+
+/** Whether the job was told all the same: the write's answer was lost, or what came after it failed. */
+async function hasHeard({ id }: Job, { unsettled }: Costs, { table }: Runner): Promise<boolean> {
+  const job = await table.get(id).catch(() => undefined);
+  return unsettled !== undefined && job?.unsettled === unsettled;
 }
 
 type Costs = { readonly unsettled?: string };

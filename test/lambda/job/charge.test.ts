@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { cancelJob } from '../../../lambda/job/cancel-job.ts';
 import type { Job } from '../../../lambda/job/job.ts';
-import type { Outcome, Runner } from '../../../lambda/job/run-job.ts';
 import { MAX_ATTEMPTS } from '../../../lambda/job/retry.ts';
+import type { Outcome, Runner } from '../../../lambda/job/run-job.ts';
 import { claim, LEASE_MS } from '../../../lambda/job/transitions.ts';
 import { allRecords, ledgerOf } from '../support/ledger.ts';
 import { answerText, Upstream } from '../support/upstream.ts';
@@ -133,6 +133,49 @@ describe('a run that dies', () => {
     const job = await worker.run('job_1');
     expect(job).toMatchObject({ status: 'succeeded' });
     expect(await ledger()).toMatchObject({ cost: nano(job), spent: nano(job) });
+  });
+});
+
+describe('a run whose job can not be told', () => {
+  const lines = (worker: ReturnType<typeof workerOf>) =>
+    worker.lines.filter((line) => line.includes('"chat completion"')).map((line) => JSON.parse(line));
+
+  test('is in the log, and gives back what it had reserved', async () => {
+    const worker = workerOf({ monthlyBudgetUsd: 10 }, { table, url: upstream.url });
+    worker.submit('job_1');
+    const { table: jobs } = worker.runner;
+    let writes = 0;
+    const change: typeof jobs.change = async (...args) => {
+      if (++writes === 2) throw new Error('throttled');
+      return jobs.change(...args);
+    };
+    await expect(worker.run('job_1', { table: { ...jobs, change } })).rejects.toThrow('throttled');
+    expect(lines(worker)).toMatchObject([{ uncharged: true }]);
+    expect(await ledger()).toEqual({ cost: 0, spent: 0, reserved: 0 });
+  });
+
+  test.each([
+    ['but was, for only the answer was lost', 'table'],
+    ['but was, and what came after failed', 'queue'],
+  ] as const)('%s: is paid for once', async (_, place) => {
+    const worker = workerOf({ monthlyBudgetUsd: 10 }, { table, url: upstream.url });
+    worker.submit('job_1', {}, { notice: 'due' });
+    const { table: jobs, queues } = worker.runner;
+    let writes = 0;
+    const change: typeof jobs.change = async (...args) => {
+      const changed = await jobs.change(...args);
+      if (++writes === 2) throw new Error('lost');
+      return changed;
+    };
+    const notify = () => Promise.reject(new Error('lost'));
+    const failing = place === 'table' ? { table: { ...jobs, change } } : { queues: { ...queues, notify } };
+    await expect(worker.run('job_1', failing)).rejects.toThrow('lost');
+    const job = worker.job('job_1');
+    expect(job).toMatchObject({ status: 'succeeded' });
+    expect(lines(worker).map(({ uncharged }) => uncharged)).toEqual([undefined]);
+    expect(await ledger()).toMatchObject({ cost: nano(job), spent: nano(job), reserved: 0 });
+    await worker.run('job_1');
+    expect(await ledger()).toMatchObject({ cost: nano(job), spent: nano(job), reserved: 0 });
   });
 });
 
