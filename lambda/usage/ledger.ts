@@ -303,9 +303,10 @@ export class Ledger {
         if (record === undefined) return NOTHING_CROSSED;
       } catch (error) {
         if (!(error instanceof LedgerUnavailable) || attempt >= SETTLE_ATTEMPTS) throw error;
-        unsure ||= error.isAmbiguous;
         // Giving a reservation back has no record to be recognized by: it expires instead of being given back twice.
-        if (unsure && record === undefined) return NOTHING_CROSSED;
+        if (error.isAmbiguous && record === undefined) return NOTHING_CROSSED;
+        // Of a job's record, another run may have been faster meanwhile, and somebody may have moved it.
+        unsure = true;
         await sleep(RETRY_BASE_MS * 2 ** attempt * (0.5 + Math.random() / 2));
       }
     }

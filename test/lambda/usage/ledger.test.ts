@@ -2,6 +2,7 @@ import { GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { recordsIn, spentIn } from '../../../lambda/usage/account.ts';
 import type { Ledger, Reserved } from '../../../lambda/usage/ledger.ts';
+import { LedgerUnavailable } from '../../../lambda/usage/table.ts';
 import { allUsage, createLedgerTable, openTestLedger, payer, startDynamoDb, used } from './fixture.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -151,6 +152,23 @@ describe('a budget', () => {
     const { crossings } = await ledger.settle(reservation, used(110_000));
     expect(crossings.map(({ threshold }) => threshold)).toEqual([0.5, 0.8]);
   });
+});
+
+test('a settlement that is tried again looks whether another run of the job has made it, and it was moved', async () => {
+  const other = openTestLedger(table, { now: () => now });
+  const reservation = granted(await ledger.reserve(ask(1000)));
+  const { table: calls } = ledger;
+  const { update } = calls;
+  calls.update = async () => {
+    calls.update = update;
+    const record = { ...used(700), id: 'run-1', at: reservation.at, consumer: 'alice' };
+    await other.settleAgain(reservation.payer, record);
+    for (let i = 0; i < 6; i++) await other.settle(granted(await other.reserve(ask(1))), used(1));
+    expect(recordsIn(await item())).not.toContain('urun-1');
+    throw new LedgerUnavailable(Object.assign(new Error('slow down'), { name: 'ThrottlingException' }));
+  };
+  await ledger.settle(reservation, used(700), 'run-1');
+  expect(spentIn(await item(), 'c:alice')).toBe(706);
 });
 
 describe('a minute', () => {
