@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import type { FallbackConfig } from '../../lib/private/serving-config.ts';
 import type { BackendCall, BackendError } from '../backends/backend.ts';
 import type { ChatCompletionRequest } from '../contract/openai.ts';
@@ -7,6 +8,9 @@ import { type Candidate, isStandIn } from './candidate.ts';
 import type { Health } from './health.ts';
 import type { RecentLatency } from './latency.ts';
 import type { Plan } from './plan.ts';
+
+/** So long what admission has found out needn't be asked again. */
+const ADMITTED_MS = 1000;
 
 export interface SessionOptions {
   readonly requestId: string;
@@ -34,6 +38,7 @@ export interface SessionOptions {
 export class Session {
   readonly options: SessionOptions;
   readonly attempts: Attempt[] = [];
+  readonly #begun = performance.now();
   /** Why no further backend was asked. */
   haltedBy: ApiError | undefined;
 
@@ -90,9 +95,13 @@ export class Session {
     return isStandIn(config) || this.options.health.admits(config.id);
   }
 
-  /** Whether no further backend may be asked. What has begun goes on, and a first one may always be asked. */
+  /**
+   * Whether no further backend may be asked. What has begun goes on, and a first one may be asked right after admission,
+   * though not by a request that has followed another one meanwhile.
+   */
   async isHalted(): Promise<boolean> {
-    if (this.attempts.length > 0) this.haltedBy ??= await this.options.halted?.();
+    const isLate = performance.now() - this.#begun > ADMITTED_MS;
+    if (this.attempts.length > 0 || isLate) this.haltedBy ??= await this.options.halted?.();
     return this.haltedBy !== undefined;
   }
 

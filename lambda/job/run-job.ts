@@ -88,17 +88,17 @@ export async function runJob(id: string, runner: Runner, alive: () => Promise<vo
   if (runner.isWanted !== undefined && !(await runner.isWanted(job))) {
     const now = runner.now();
     const cancelled = await table.change(id, cancel(now, ttlOf(job, now)));
-    return cancelled === undefined ? notClaimed(id, runner) : afterEnd(cancelled, runner);
-  }
-  if (job.attempts > MAX_ATTEMPTS) {
-    await finish(job, run, { status: 'failed', with: { error: JSON.stringify(GIVEN_UP) } }, runner);
-    return;
+    return cancelled === undefined ? notClaimed(id, runner) : afterLastRun(cancelled, runner);
   }
   try {
     await settleEarlier(job, runner);
   } catch {
     // The ledger's outage is no failure of the job's.
     await again(job, run, runner.now() + waitMs(undefined, runner.random()), whileUnsettled(job), runner);
+    return;
+  }
+  if (job.attempts > MAX_ATTEMPTS) {
+    await finish(job, run, { status: 'failed', with: { error: JSON.stringify(GIVEN_UP) } }, runner);
     return;
   }
   await settleRun(job, run, await attempt(job, run, runner, alive), runner);
@@ -117,16 +117,19 @@ async function notClaimed(id: string, runner: Runner): Promise<void> {
   const job = await runner.table.get(id);
   // Deleted by its TTL, long ago.
   if (job === undefined) return;
-  if (isFinal(job)) {
-    await afterEnd(job, runner);
-    return settleEarlier(job, runner);
-  }
+  if (isFinal(job)) return afterLastRun(job, runner);
   if (job.expiresAt <= now) {
     const expired = await runner.table.change(id, expire(now, ttlOf(job, now)));
-    if (expired !== undefined) return afterEnd(expired, runner);
+    if (expired !== undefined) return afterLastRun(expired, runner);
   }
   const due = job.status === 'running' ? (job.leaseUntil ?? now) : job.notBefore;
   await runner.queues.run(job, Math.max(1_000, due - now));
+}
+
+/** No run comes any more that would settle what an earlier one left. */
+async function afterLastRun(job: Job, runner: Runner): Promise<void> {
+  await afterEnd(job, runner);
+  await settleEarlier(job, runner);
 }
 
 /** A run may have died between what it told the job and what it told the ledger. */
@@ -182,12 +185,27 @@ async function settleRun(job: Job, run: string, { outcome, isLost }: Attempted, 
   const { account } = outcome;
   const usage = account?.usage;
   const costs = usage === undefined ? {} : { unsettled: JSON.stringify(usage) };
-  const hasTold =
-    (isLost ? await tellLost(job, run, outcome, costs, runner) : await tellOutcome(job, run, outcome, costs, runner)) ||
-    (await tellEnded(job, run, costs, runner));
+  let hasTold: boolean;
+  let thrown: unknown;
+  try {
+    hasTold =
+      (isLost
+        ? await tellLost(job, run, outcome, costs, runner)
+        : await tellOutcome(job, run, outcome, costs, runner)) || (await tellEnded(job, run, costs, runner));
+  } catch (error) {
+    thrown = error;
+    hasTold = await hasHeard(job, costs, runner);
+  }
   const isSettled = (await account?.settle(hasTold)) ?? true;
-  // The message comes again, and with it another attempt at that.
+  // The message comes again, and with it another attempt at whatever went wrong.
+  if (thrown !== undefined) throw thrown;
   if (hasTold && !isSettled) throw new Error('the ledger is out of reach');
+}
+
+/** Whether the job was told all the same: the write's answer was lost, or what came after it failed. */
+async function hasHeard({ id }: Job, { unsettled }: Costs, { table }: Runner): Promise<boolean> {
+  const job = await table.get(id).catch(() => undefined);
+  return unsettled !== undefined && job?.unsettled === unsettled;
 }
 
 type Costs = { readonly unsettled?: string };

@@ -143,8 +143,12 @@ export function settleSeat(
 /** Neither cut off nor filtered. */
 const WHOLE: ReadonlySet<string> = new Set(['stop', 'tool_calls', 'function_call']);
 
-/** What ended one request alone: its own time, its own client, a fault of ours. The next one may fare better. */
-const OWN: ReadonlySet<string | null> = new Set(['timeout', 'client_closed_request', 'internal_error']);
+/** What ended one request alone: its own time, client or consumer, a fault of ours. The next one may fare better. */
+const OWN: ReadonlySet<string | null> = new Set([
+  ...['timeout', 'client_closed_request', 'internal_error'],
+  // Those who follow may be other consumers, whom its name and the reason are no business of.
+  ...['consumer_paused', 'team_paused'],
+]);
 
 function sharedFailure(error: unknown): SharedFailure | undefined {
   if (!(error instanceof ApiError) || OWN.has(error.code)) return undefined;

@@ -8,7 +8,13 @@ const TOKENS_PER_IMAGE = 85;
 /** Role and separators. */
 const TOKENS_PER_MESSAGE = 4;
 
-/** Tokens of a prompt, where no provider counted them: text by its length, tools by their JSON, images by a flat sum. */
+/** What models are shown of a request beside its messages. */
+const SHOWN = ['tools', 'functions', 'response_format', 'prediction'] as const;
+
+/**
+ * Tokens of a prompt, where no provider counted them: text by its length, tools and schemas by their JSON, images by a
+ * flat sum.
+ */
 export function estimateInputTokens(request: ChatCompletionRequest): number {
   let characters = 0;
   let tokens = 0;
@@ -21,8 +27,17 @@ export function estimateInputTokens(request: ChatCompletionRequest): number {
     }
     for (const call of message.tool_calls ?? []) characters += call.function?.arguments.length ?? 0;
   }
-  if (request.tools?.length) characters += JSON.stringify(request.tools).length;
+  for (const name of SHOWN) {
+    const value = (request as unknown as Record<string, unknown>)[name];
+    if (isShown(value)) characters += JSON.stringify(value).length;
+  }
   return tokens + Math.ceil(characters / CHARACTERS_PER_TOKEN);
+}
+
+/** Not an empty list of tools, nor a format that has no schema. */
+function isShown(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null) return false;
+  return Array.isArray(value) ? value.length > 0 : Object.keys(value).some((name) => name !== 'type');
 }
 
 /**

@@ -155,6 +155,10 @@ export interface Settled {
 const MOVE_EVERY = 6;
 /** An update expression has 4 KB at most, and each record takes some ten bytes of the one that removes it. */
 const MAX_MOVED = 100;
+/** Likewise of attributes that say nothing any more: a team has some of each consumer. The next request takes the rest. */
+const MAX_CLEARED = 100;
+/** Likewise of reservations, each with a condition of twenty bytes: a team's consumers may have died together. */
+const MAX_GIVEN_BACK = 50;
 /** Reservations are summed up by the time at which they end, in steps of this share of their life. */
 const BUCKETS = 4;
 const SETTLE_ATTEMPTS = 4;
@@ -225,7 +229,7 @@ export class Ledger {
       return { ok: false, refusal: refusal ?? { ...CONTENDED, asked: ask.tokens }, isExhausted, minute };
     }
     const { payer, nano, tokens } = ask;
-    const stale = staleIn(updated.item, at);
+    const stale = staleIn(updated.item, at).slice(0, MAX_CLEARED);
     const reserved = hasBudget(payer) ? nano : 0;
     return {
       ok: true,
@@ -299,9 +303,10 @@ export class Ledger {
         if (record === undefined) return NOTHING_CROSSED;
       } catch (error) {
         if (!(error instanceof LedgerUnavailable) || attempt >= SETTLE_ATTEMPTS) throw error;
-        unsure ||= error.isAmbiguous;
         // Giving a reservation back has no record to be recognized by: it expires instead of being given back twice.
-        if (unsure && record === undefined) return NOTHING_CROSSED;
+        if (error.isAmbiguous && record === undefined) return NOTHING_CROSSED;
+        // Of a job's record, another run may have been faster meanwhile, and somebody may have moved it.
+        unsure = true;
         await sleep(RETRY_BASE_MS * 2 ** attempt * (0.5 + Math.random() / 2));
       }
     }
@@ -355,20 +360,23 @@ export class Ledger {
     return marked?.ok === true;
   }
 
-  /** Reservations whose requests died are given back: all of a bucket's, on the condition that nobody else just did. */
+  /** Reservations whose requests died are given back: a bucket's at once, on the condition that nobody else just did. */
   async #giveBack(payer: Payer, at: number, item: Item | undefined): Promise<boolean> {
     const dead = reservationsIn(item).filter(({ nano, untilSecond }) => nano !== 0 && isOver(untilSecond, at));
     let given = false;
     for (const second of new Set(dead.map(({ untilSecond }) => untilSecond))) {
-      const update = new Update();
-      for (const { name, purse, nano } of dead.filter(({ untilSecond }) => untilSecond === second)) {
-        update
-          .add(committedOf(purse), -nano)
-          .remove(name)
-          .when(`${update.name(name)} = ${update.number(nano)}`);
+      const bucket = dead.filter(({ untilSecond }) => untilSecond === second);
+      for (let from = 0; from < bucket.length; from += MAX_GIVEN_BACK) {
+        const update = new Update();
+        for (const { name, purse, nano } of bucket.slice(from, from + MAX_GIVEN_BACK)) {
+          update
+            .add(committedOf(purse), -nano)
+            .remove(name)
+            .when(`${update.name(name)} = ${update.number(nano)}`);
+        }
+        const { ok } = await this.table.update(update.input(this.table.name, keyOf(payer, at)));
+        given ||= ok;
       }
-      const { ok } = await this.table.update(update.input(this.table.name, keyOf(payer, at)));
-      given ||= ok;
     }
     // Who was faster has given it back as well.
     return given || dead.length > 0;
@@ -461,7 +469,7 @@ export class Ledger {
 
   /** But those that a request of `at` adds to, should it settle so late. */
   #staleSpending(item: Item | undefined, at: number): readonly string[] {
-    return staleSpendingIn(item, Math.min(at, this.#now()));
+    return staleSpendingIn(item, Math.min(at, this.#now())).slice(0, MAX_CLEARED);
   }
 
   /** Whether a record of which it is unsure arrived: in the account's item, or moved out of it since. */

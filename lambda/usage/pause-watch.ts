@@ -42,7 +42,7 @@ export class PauseWatch {
     }
     // While the ledger is down, not each request waits for its time-outs anew.
     const failed = this.#failed;
-    if (failed !== undefined && this.#now() - failed.at < FRESH_MS) throw failed.error;
+    if (failed !== undefined && this.#since(failed.at) < FRESH_MS) throw failed.error;
     // The first may be another request's, that was under way when Lambda froze the process.
     await this.#read().catch(() => this.#read().catch((error: unknown) => this.#fail(error)));
   }
@@ -61,7 +61,13 @@ export class PauseWatch {
   }
 
   get #age(): number {
-    return this.#now() - this.#readAt;
+    return this.#since(this.#readAt);
+  }
+
+  /** Of a time that is yet to come nobody knows how long ago it was: the clock was set back. */
+  #since(time: number): number {
+    const ms = this.#now() - time;
+    return ms < 0 ? Number.POSITIVE_INFINITY : ms;
   }
 
   /** Once, however many wait for it. */

@@ -47,9 +47,10 @@ export function wordsOf(command: Buffer): Buffer[] {
   return words;
 }
 
-export type Reply = string | Buffer | number | Error | readonly Reply[];
+export type Reply = string | Buffer | number | Error | null | readonly Reply[];
 
 export function encodeReply(reply: Reply): Buffer {
+  if (reply === null) return Buffer.from('*-1\r\n');
   if (reply instanceof Error) return Buffer.from(`-${reply.message}\r\n`);
   if (typeof reply === 'number') return Buffer.from(`:${reply}\r\n`);
   if (Array.isArray(reply)) return Buffer.concat([Buffer.from(`*${reply.length}\r\n`), ...reply.map(encodeReply)]);

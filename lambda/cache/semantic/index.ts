@@ -79,7 +79,7 @@ export class SimilarAnswers {
     try {
       return await this.#search(lookup, prompt, { ...space, call }, AbortSignal.any([time, ask.gone]), until);
     } catch {
-      return { search: { failed: true } };
+      return this.#failed(space.breaker, call, ask);
     }
   }
 

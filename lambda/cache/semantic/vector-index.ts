@@ -113,7 +113,9 @@ export class VectorIndex {
     for (let at = 1; at + 1 < reply.length; at += 2) {
       const key = String(reply[at]);
       const fields = new Map<string, string>();
-      const list = reply[at + 1] as readonly Buffer[];
+      const list = reply[at + 1];
+      // One that expired while the search ran has no fields.
+      if (!Array.isArray(list)) continue;
       for (let field = 0; field + 1 < list.length; field += 2) fields.set(String(list[field]), String(list[field + 1]));
       const score = 1 - Number(fields.get('score'));
       // The filter is the search engine's; that nobody gets another's answer doesn't hang on it.

@@ -344,6 +344,18 @@ describe("no request finds another tenant's answer", () => {
   });
 });
 
+/** A search that finds a key more, without fields, as RediSearch does when one expires meanwhile. */
+function expiring(client: Redis): VectorSearch {
+  const search = new VectorSearch(client);
+  const run = search.run.bind(search);
+  search.run = async (words) => {
+    const reply = await run(words);
+    if (!/^FT.SEARCH$/i.test(String(words[0])) || !Array.isArray(reply)) return reply;
+    return [Number(reply[0]) + 1, 'llm:s:gone', null, ...reply.slice(1)];
+  };
+  return search;
+}
+
 /** A search that takes every hash for one of the context that is asked for. */
 function unfiltered(client: Redis): VectorSearch {
   const liar: { context: Buffer } = { context: Buffer.alloc(0) };
@@ -469,6 +481,14 @@ describe('when the embedding or the search fails, the request goes on', () => {
     embeddings.dimensions = 32;
     expect((await primed(gateway, FIRST)).cache).toBe('miss');
     expect(gateway.requests()[0]).toMatchObject({ SemanticErrors: 1 });
+  });
+
+  test('one that expired while the search ran is passed over', async () => {
+    const server = await withVectorSearch(await startValkeyServer(), expiring);
+    const gateway = await start({ endpoint: server.url });
+    await primed(gateway, FIRST);
+    expect((await ask(gateway, SIMILAR)).cache).toBe('semantic');
+    await server.close();
   });
 
   test('with a cache that can not search, nobody pays for an embedding', async () => {

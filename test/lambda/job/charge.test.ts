@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { cancelJob } from '../../../lambda/job/cancel-job.ts';
 import type { Job } from '../../../lambda/job/job.ts';
+import { MAX_ATTEMPTS } from '../../../lambda/job/retry.ts';
 import type { Outcome, Runner } from '../../../lambda/job/run-job.ts';
-import { LEASE_MS } from '../../../lambda/job/transitions.ts';
+import { claim, LEASE_MS } from '../../../lambda/job/transitions.ts';
 import { allRecords, ledgerOf } from '../support/ledger.ts';
 import { answerText, Upstream } from '../support/upstream.ts';
 import { createLedgerTable, startDynamoDb, type TestDynamoDb } from '../usage/fixture.ts';
-import { workerOf } from './support/worker.ts';
+import { HOUR, workerOf } from './support/worker.ts';
 
 let dynamoDb: TestDynamoDb;
 let upstream: Upstream;
@@ -87,6 +88,34 @@ describe('a run that dies', () => {
     expect(await allRecords(dynamoDb.client, table)).toHaveLength(2);
   });
 
+  test.each([
+    ['is not wanted any more', { isWanted: async () => false }, 0, 'cancelled'],
+    ['has expired', {}, 25 * HOUR, 'expired'],
+    ['was tried too often', {}, 0, 'failed'],
+  ] as const)('when it has given back a job that %s: what it told is settled', async (_, changed, laterMs, status) => {
+    const worker = workerOf({ monthlyBudgetUsd: 10 }, { table, url: upstream.url });
+    worker.submit('job_1', {}, status === 'failed' ? { attempts: MAX_ATTEMPTS - 1 } : {});
+    const { ask } = dyingWith(worker.runner, 'before') as Pick<Runner, 'ask'>;
+    const stopped: Runner['ask'] = async (...args) => {
+      const { account, spent } = await ask(...args);
+      return { kind: 'stopped', partial: 'four', spent, ...(account && { account }) };
+    };
+    await expect(worker.run('job_1', { ask: stopped })).rejects.toThrow(Died);
+    worker.time.now += laterMs;
+    if (status === 'failed') {
+      // Two more that die before they do anything.
+      for (let i = 0; i < 2; i++) {
+        await worker.runner.table.change('job_1', claim(`dead-${i}`, worker.time.now));
+        worker.time.now += LEASE_MS;
+      }
+    }
+    const job = await worker.run('job_1', changed);
+    expect(job).toMatchObject({ status });
+    expect(nano(job)).toBeGreaterThan(0);
+    expect(await ledger()).toMatchObject({ cost: nano(job) });
+    expect(upstream.requests).toHaveLength(1);
+  });
+
   test('before its job is told costs nothing: the one that does it again does', async () => {
     const worker = workerOf({ monthlyBudgetUsd: 10 }, { table, url: upstream.url });
     worker.submit('job_1');
@@ -104,6 +133,49 @@ describe('a run that dies', () => {
     const job = await worker.run('job_1');
     expect(job).toMatchObject({ status: 'succeeded' });
     expect(await ledger()).toMatchObject({ cost: nano(job), spent: nano(job) });
+  });
+});
+
+describe('a run whose job can not be told', () => {
+  const lines = (worker: ReturnType<typeof workerOf>) =>
+    worker.lines.filter((line) => line.includes('"chat completion"')).map((line) => JSON.parse(line));
+
+  test('is in the log, and gives back what it had reserved', async () => {
+    const worker = workerOf({ monthlyBudgetUsd: 10 }, { table, url: upstream.url });
+    worker.submit('job_1');
+    const { table: jobs } = worker.runner;
+    let writes = 0;
+    const change: typeof jobs.change = async (...args) => {
+      if (++writes === 2) throw new Error('throttled');
+      return jobs.change(...args);
+    };
+    await expect(worker.run('job_1', { table: { ...jobs, change } })).rejects.toThrow('throttled');
+    expect(lines(worker)).toMatchObject([{ uncharged: true }]);
+    expect(await ledger()).toEqual({ cost: 0, spent: 0, reserved: 0 });
+  });
+
+  test.each([
+    ['but was, for only the answer was lost', 'table'],
+    ['but was, and what came after failed', 'queue'],
+  ] as const)('%s: is paid for once', async (_, place) => {
+    const worker = workerOf({ monthlyBudgetUsd: 10 }, { table, url: upstream.url });
+    worker.submit('job_1', {}, { notice: 'due' });
+    const { table: jobs, queues } = worker.runner;
+    let writes = 0;
+    const change: typeof jobs.change = async (...args) => {
+      const changed = await jobs.change(...args);
+      if (++writes === 2) throw new Error('lost');
+      return changed;
+    };
+    const notify = () => Promise.reject(new Error('lost'));
+    const failing = place === 'table' ? { table: { ...jobs, change } } : { queues: { ...queues, notify } };
+    await expect(worker.run('job_1', failing)).rejects.toThrow('lost');
+    const job = worker.job('job_1');
+    expect(job).toMatchObject({ status: 'succeeded' });
+    expect(lines(worker).map(({ uncharged }) => uncharged)).toEqual([undefined]);
+    expect(await ledger()).toMatchObject({ cost: nano(job), spent: nano(job), reserved: 0 });
+    await worker.run('job_1');
+    expect(await ledger()).toMatchObject({ cost: nano(job), spent: nano(job), reserved: 0 });
   });
 });
 

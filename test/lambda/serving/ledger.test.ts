@@ -49,6 +49,19 @@ describe('a tier with a budget', () => {
     expect(up.requests).toHaveLength(1);
   });
 
+  test.each(['tools', 'functions', 'response_format'])('reserves for %s, however short the message', async (name) => {
+    const app = serve({ tiers: [budgetedTier({ monthlyBudgetUsd: 0.001 })] });
+    const schema = { type: 'object', description: 'x'.repeat(10_000) };
+    const of = { name: 'f', parameters: schema };
+    const values: Record<string, unknown> = {
+      tools: [{ type: 'function', function: of }],
+      functions: [of],
+      response_format: { type: 'json_schema', json_schema: { name: 'f', schema } },
+    };
+    const answer = await app.chat({ ...HELLO, [name]: values[name] });
+    expect([answer.status, answer.json.error.code]).toEqual([429, 'insufficient_quota']);
+  });
+
   test('may go on with a cheaper model, whose name is told', async () => {
     const limits = { monthlyBudgetUsd: 0.0001, onExceeded: 'downgrade', downgradeTo: 'cheap' } as const;
     const app = serve({ tiers: [{ ...budgetedTier(limits), allowedModels: ['chat'] }] });

@@ -1,8 +1,11 @@
 import { PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createCache } from '../../../lambda/cache/index.ts';
 import { openLedger } from '../../../lambda/usage/index.ts';
 import { PAUSES_KEY, type PauseKind, pause, pausesIn, resume } from '../../../lambda/usage/pauses.ts';
 import { LedgerTable } from '../../../lambda/usage/table.ts';
+import { startValkeyServer, type ValkeyServer } from '../../../local/valkey/server.ts';
+import { cacheConfig, POLICY } from '../cache/gateway.ts';
 import { budgetedTier, ledgerConfig, ledgerOf } from '../support/ledger.ts';
 import type { ConfigOverrides } from '../support/serving.ts';
 import { deploy, HELLO, model, openAiBackend, servingConfig, staticBackend, textOf } from '../support/serving.ts';
@@ -150,6 +153,56 @@ describe('a request whose model is paused while it runs', () => {
     expect(second.requests).toEqual([]);
     // What there was of it has to be paid for.
     expect(app.requestLog()[0]).toMatchObject({ error_code: 'model_paused', usage_estimated: true });
+  });
+});
+
+describe('a consumer that is paused while another one follows its request', () => {
+  let valkey: ValkeyServer;
+  beforeAll(async () => {
+    valkey = await startValkeyServer();
+  });
+  afterAll(() => valkey.close());
+
+  /** Alice leads, bob follows, and the pauses are made while the backend fails. */
+  async function follow(deployment: string, paused: readonly string[]) {
+    const time = { now: Date.now() };
+    const ledger = openLedger({ ...ledgerConfig.ledger, table: table.name }, { now: () => time.now });
+    const policy = { ...POLICY, scope: 'global' as const };
+    const cached = cacheConfig(valkey.url, { policy, deployment });
+    const both = model([openAiBackend(up.url), staticBackend('second')]);
+    const consumers = [{ name: 'alice' }, { name: 'bob' }];
+    const config = { ...servingConfig([both], { ...ledgerConfig, consumers }), cache: cached };
+    const cache = createCache(cached as Parameters<typeof createCache>[0], {});
+    const tier = config.tiers[0]?.name;
+    const env = { LEDGER: table.name, LLM_CONSUMERS: `key123=alice:${tier},key456=bob:${tier}` };
+    const app = deploy(config, env, { ledger, cache });
+    const { promise: isLeading, resolve: leads } = Promise.withResolvers<void>();
+    up.answer = async (response) => {
+      leads();
+      await sleep(1500);
+      for (const name of paused) await pauseNow('consumer', name, { reason: 'owes us money' });
+      time.now += 60_000;
+      up.answer = answerText('for bob');
+      response.writeHead(500).end();
+    };
+    const leading = app.chat(HELLO, { apiKeyId: 'key123' });
+    await isLeading;
+    const [alices, bobs] = await Promise.all([leading, app.chat(HELLO, { apiKeyId: 'key456' })]);
+    cache.close();
+    expect([alices.status, alices.json.error.code]).toEqual([403, 'consumer_paused']);
+    expect(bobs.body).not.toContain('alice');
+    return bobs;
+  }
+
+  test('ends alone', async () => {
+    const bobs = await follow('alone', ['alice']);
+    expect([bobs.status, bobs.body]).toEqual([200, expect.stringContaining('for bob')]);
+  });
+
+  test('is not followed by one that is paused itself', async () => {
+    const bobs = await follow('both', ['alice', 'bob']);
+    expect([bobs.status, bobs.json.error.message]).toEqual([403, expect.stringContaining("'bob' is paused")]);
+    expect(up.requests).toHaveLength(1);
   });
 });
 

@@ -2,6 +2,7 @@ import { GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { recordsIn, spentIn } from '../../../lambda/usage/account.ts';
 import type { Ledger, Reserved } from '../../../lambda/usage/ledger.ts';
+import { LedgerUnavailable } from '../../../lambda/usage/table.ts';
 import { allUsage, createLedgerTable, openTestLedger, payer, startDynamoDb, used } from './fixture.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
@@ -30,6 +31,17 @@ const ask = (nano: number, overrides: Parameters<typeof payer>[0] = {}, tokens =
 function granted(reserved: Reserved) {
   if (!reserved.ok) throw new Error(`refused: ${reserved.refusal.limit}`);
   return reserved.reservation;
+}
+
+/** DynamoDB takes 4 KB of each at most; the one on this machine doesn't look. @returns the longest one's bytes, as of now */
+function expressionsOf({ table: { update }, table }: Ledger): () => number {
+  let longest = 0;
+  table.update = (input) => {
+    const expressions = [input.UpdateExpression, input.ConditionExpression].map((text = '') => text.length);
+    longest = Math.max(longest, ...expressions);
+    return update.call(table, input);
+  };
+  return () => longest;
 }
 
 describe('a budget', () => {
@@ -103,6 +115,16 @@ describe('a budget', () => {
     expect([spentIn(account, 'c:alice'), spentIn(account, 't:search')]).toEqual([79_000, 79_000]);
   });
 
+  test('of a team of several hundred gives back what all of them reserved who died', async () => {
+    const team = { team: 'search', teamBudgetNano: 300_000, budgetNano: undefined };
+    const longestExpression = expressionsOf(ledger);
+    for (let i = 0; i < 300; i++) granted(await ledger.reserve(ask(1000, { ...team, consumer: `consumer-${i}` })));
+    now += 95_000;
+    expect((await ledger.reserve(ask(300_000, { ...team, consumer: 'late' }))).ok).toBe(true);
+    expect(spentIn(await item('team:search'), 't:search')).toBe(0);
+    expect(longestExpression()).toBeLessThanOrEqual(4096);
+  });
+
   test('that could never hold a request refuses it without asking the table', async () => {
     const result = await ledger.reserve(ask(100_001));
     expect(result).toMatchObject({
@@ -132,9 +154,37 @@ describe('a budget', () => {
   });
 });
 
+test('a settlement that is tried again looks whether another run of the job has made it, and it was moved', async () => {
+  const other = openTestLedger(table, { now: () => now });
+  const reservation = granted(await ledger.reserve(ask(1000)));
+  const { table: calls } = ledger;
+  const { update } = calls;
+  calls.update = async () => {
+    calls.update = update;
+    const record = { ...used(700), id: 'run-1', at: reservation.at, consumer: 'alice' };
+    await other.settleAgain(reservation.payer, record);
+    for (let i = 0; i < 6; i++) await other.settle(granted(await other.reserve(ask(1))), used(1));
+    expect(recordsIn(await item())).not.toContain('urun-1');
+    throw new LedgerUnavailable(Object.assign(new Error('slow down'), { name: 'ThrottlingException' }));
+  };
+  await ledger.settle(reservation, used(700), 'run-1');
+  expect(spentIn(await item(), 'c:alice')).toBe(706);
+});
+
 describe('a minute', () => {
   const minute = (tokens: number, overrides: Parameters<typeof payer>[0] = {}) =>
     ask(0, { budgetNano: undefined, tokensPerMinute: 1000, ...overrides }, tokens);
+
+  test('of several hundred consumers of a team, once it is over, keeps nobody from settling', async () => {
+    const team = { team: 'search', requestsPerMinute: 10 };
+    const longestExpression = expressionsOf(ledger);
+    for (let i = 0; i < 350; i++) granted(await ledger.reserve(minute(1, { ...team, consumer: `consumer-${i}` })));
+    now += 180_000;
+    for (let i = 0; i < 10; i++) await ledger.settle(granted(await ledger.reserve(minute(1, team))), used(10));
+    const left = Object.keys((await item('team:search')) ?? {}).filter((name) => /^c:consumer.*\/[wq]/.test(name));
+    expect(left).toEqual([]);
+    expect(longestExpression()).toBeLessThanOrEqual(4096);
+  });
 
   test('lets through exactly the tokens that fit, and the next one again', async () => {
     const results = await Promise.all(Array.from({ length: 50 }, () => ledger.reserve(minute(100))));

@@ -149,6 +149,19 @@ describe('what a process knows of pauses', () => {
     expect(watch.refusal(asker)).toBeUndefined();
   });
 
+  test('is read anew when the clock was set back, and a failure from then is forgotten', async () => {
+    const { watch, state } = watchOf();
+    await watch.ready();
+    await pause(table, CHAT, byAlarm(NOW - 3_600_000));
+    state.now -= 3_600_000;
+    state.fails = true;
+    await expect(watch.ready()).rejects.toThrow('down');
+    state.now -= 3_600_000;
+    state.fails = false;
+    await watch.ready();
+    expect(watch.refusal(asker)).toMatchObject({ code: 'model_paused' });
+  });
+
   test('is what was known while the table is down, and the next requests do not wait for it', async () => {
     await pause(table, CHAT, byAlarm(NOW));
     const { watch, state } = watchOf();
