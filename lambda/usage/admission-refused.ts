@@ -1,5 +1,5 @@
 import { ApiError } from '../serving/errors.ts';
-import type { MinuteState, Payer, Refusal } from './ledger.ts';
+import type { MinuteState, Payer, Refusal } from './limits.ts';
 import { toUsd } from './money.ts';
 import { rateLimitHeaders } from './rate-limit.ts';
 

@@ -6,15 +6,8 @@ import { ApiError } from '../serving/errors.ts';
 import { estimatedUsage } from '../serving/estimate.ts';
 import type { Caller } from '../serving/identify.ts';
 import { AdmissionRefused } from './admission-refused.ts';
-import {
-  type Crossing,
-  type HardCrossing,
-  Ledger,
-  type Payer,
-  type Reservation,
-  type Reserved,
-  type Settled,
-} from './ledger.ts';
+import { Ledger, type Reservation, type Reserved, type Settled } from './ledger.ts';
+import type { Crossing, HardCrossing, Payer } from './limits.ts';
 import { toNano, toUsd } from './money.ts';
 import type { PauseWatch } from './pause-watch.ts';
 import { pause } from './pauses.ts';

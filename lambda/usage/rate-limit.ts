@@ -1,4 +1,4 @@
-import type { MinuteState, Payer } from './ledger.ts';
+import type { MinuteState, Payer } from './limits.ts';
 
 /** What is left of a minute's limits, as OpenAI tells it. https://platform.openai.com/docs/guides/rate-limits */
 export function rateLimitHeaders(payer: Payer, minute: MinuteState): Record<string, string> {

@@ -1,7 +1,7 @@
 import { ApiError, invalidRequest } from '../serving/errors.ts';
 import type { GatewayEvent } from '../serving/gateway.ts';
 import { accountKey, accountOf, consumerPurse, monthOf, reservationsIn, spentIn, teamPurse } from './account.ts';
-import type { Payer } from './ledger.ts';
+import type { Payer } from './limits.ts';
 import { toUsd } from './money.ts';
 import { type Period, readUsage } from './read-usage.ts';
 import { GROUPS, type Group, NOTHING, Summary } from './summary.ts';

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import dynalite from 'dynalite';
-import { Ledger, type LedgerOptions, type Payer } from '../../../lambda/usage/ledger.ts';
+import { Ledger, type LedgerOptions } from '../../../lambda/usage/ledger.ts';
+import type { Payer } from '../../../lambda/usage/limits.ts';
 import { readUsage } from '../../../lambda/usage/read-usage.ts';
 import type { UsageRecord } from '../../../lambda/usage/usage-record.ts';
 
