@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { EmbeddingConfig } from '../../../lambda/contract/config.ts';
-import { createEmbedder } from '../../../lambda/embeddings/embedder.ts';
+import { createEmbedder } from '../../../lambda/embeddings/create-embedder.ts';
 import { cosine } from '../../../lambda/embeddings/vector.ts';
 import { type Command, parse, UsageError } from '../command.ts';
 import { type PromptPair, readPair } from './pairs.ts';

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { CachePolicyConfig, SemanticCacheConfig } from '../../contract/config.ts';
-import { createEmbedder, type Embedder } from '../../embeddings/embedder.ts';
+import { createEmbedder } from '../../embeddings/create-embedder.ts';
+import type { Embedder } from '../../embeddings/embedder.ts';
 import { Breaker, type BreakerCall } from '../../failover/breaker.ts';
 import type { CacheAsk, EmbeddingBill, SemanticSearch, StoredAnswer } from '../contract.ts';
 import { decodeEntry } from '../entry.ts';

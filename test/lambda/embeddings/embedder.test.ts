@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { EmbeddingConfig } from '../../../lambda/contract/config.ts';
-import { createEmbedder } from '../../../lambda/embeddings/embedder.ts';
+import { createEmbedder } from '../../../lambda/embeddings/create-embedder.ts';
 import { cosine } from '../../../lambda/embeddings/vector.ts';
 import { type BedrockRuntime, type RuntimeRequest, startBedrockRuntime } from '../../../local/bedrock/index.ts';
 import { createTextModel } from '../../../local/model/index.ts';
