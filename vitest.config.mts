@@ -8,6 +8,7 @@ export default defineConfig({
     testTimeout: 60_000,
     expect: { poll: { timeout: 15_000 } },
     hookTimeout: 120_000,
+    setupFiles: ['test/patience.ts'],
     // The CI machine has two cores, and many tests start processes of their own.
     maxWorkers: 2,
     projects: [
