@@ -36,7 +36,13 @@ export async function run(args: readonly string[], io: Io): Promise<void> {
   const { values, positionals } = parse(args, OPTIONS, true);
   const [action, subject, ...rest] = positionals;
   if (rest.length > 0) throw new UsageError(`too many arguments: ${rest.join(' ')}`);
-  const scope = async (): Promise<Scope> => ({ io, table: openTable(values), gateway: await gatewayClient() });
+  const scope = async (): Promise<Scope> => {
+    // Only the ledger is local: with AWS_PROFILE set, the account's own API Gateway would be asked.
+    if (values.local && action !== 'list') {
+      throw new UsageError(`keys ${action} needs API Gateway, which the local run doesn't have: pass --table NAME`);
+    }
+    return { io, table: openTable(values), gateway: await gatewayClient() };
+  };
   switch (action) {
     case 'create': {
       const entry = entryOf(subject, values);

@@ -96,7 +96,7 @@ function groupsOf(text: string | undefined): readonly Group[] {
   const names = text.split(',').filter((name) => name !== '');
   const unknown = names.find((name) => !CALLERS_GROUPS.some((group) => group === name));
   if (unknown !== undefined) {
-    throw invalidRequest(`Invalid 'group_by': expected some of ${CALLERS_GROUPS.join(', ')}.`, 'group_by');
+    throw invalidRequest(`Invalid 'group_by': '${unknown}' is none of ${CALLERS_GROUPS.join(', ')}.`, 'group_by');
   }
   return CALLERS_GROUPS.filter((group) => names.includes(group));
 }

@@ -25,7 +25,7 @@ export const pauseCommand: Command = {
   usage: `usage: llm-serving pause ${KINDS} NAME [--for 2h] [--reason TEXT]
 
 Refuses all requests of a consumer or a team, or for a model, with 403, within 15 seconds. Requests under way go on to
-their end; jobs wait. A pause that is there already is replaced.
+their end; jobs wait. A pause that is there already is replaced. NAME isn't held against the deployment: check it.
 
   --for TIME            how long: minutes, hours or days, as 30m, 2h or 7d (default: until 'resume')
   --reason TEXT         clients are told it

@@ -26,7 +26,8 @@ export function readServingConfig(path: string): ServingConfig {
 /** The assembly's folder may hold what earlier syntheses wrote: only what its templates name counts. */
 function configFileIn(assembly: string): string {
   const manifest = join(assembly, 'manifest.json');
-  if (!existsSync(manifest)) throw new Error(`${assembly} has no manifest.json: it isn't what \`cdk synth\` writes`);
+  if (!existsSync(manifest))
+    throw new Error(`${assembly} has no manifest.json: it isn't what \`cdk synth\` writes: name another with --config`);
   const { artifacts = {} } = JSON.parse(readFileSync(manifest, 'utf8')) as {
     artifacts?: Record<string, { type?: string; properties?: { templateFile?: string } }>;
   };

@@ -70,7 +70,7 @@ function windowOf(value: unknown): number {
   const ms = Number(count) * (unit === 'h' ? 3_600_000 : 60_000);
   if (!(ms <= MAX_WINDOW_MS)) {
     throw invalidRequest(
-      "Invalid 'completion_window': expected '24h', or up to a week.",
+      "Invalid 'completion_window': expected '24h', or hours or minutes up to a week, such as '2h' or '90m'.",
       'completion_window',
       'invalid_value',
     );

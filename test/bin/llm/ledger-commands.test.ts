@@ -210,6 +210,7 @@ describe('keys', () => {
     [['create', 'carol', '--tier', 'gold'], "no usage plan of this region is tier gold's", 1],
     [['create', 'carol', '--tier', 'standard', '--budget', '0'], '--budget must be', 2],
     [['rotate', 'nokey'], 'is not in the ledger', 1],
+    [['create', 'carol', '--tier', 'standard', '--local'], "which the local run doesn't have", 2],
     [['burn'], "keys can't burn", 2],
   ])('refuses %j', async (args, message, expected) => {
     const { status, err } = await llm('keys', ...args);
