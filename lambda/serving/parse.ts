@@ -12,7 +12,11 @@ import { checkSemantics, checkSendable } from './semantics.ts';
  *
  * @throws ApiError 400, naming the position or the parameter; 413
  */
-export function parseChatRequest(event: Pick<GatewayEvent, 'body'>, maxBytes: number): ChatCompletionRequest {
+export function parseChatRequest(
+  event: Pick<GatewayEvent, 'body'>,
+  maxBytes: number,
+  own: readonly string[] = [],
+): ChatCompletionRequest {
   const body = parseJson(bodyText(event, maxBytes));
   checkSendable(body);
   if (!validate(body)) {
@@ -20,7 +24,7 @@ export function parseChatRequest(event: Pick<GatewayEvent, 'body'>, maxBytes: nu
     throw problem ? describeProblem(body, problem) : invalidRequest('Invalid request body.');
   }
   const request = body as ChatCompletionRequest;
-  checkSemantics(request);
+  checkSemantics(request, own);
   return request;
 }
 

@@ -31,10 +31,15 @@ const RESERVED_TEMPLATE_ARGUMENTS = ['chat_template', 'tokenize'];
 /** Deeper than any tool's schema; far below where serializing a request would exhaust the stack. */
 const MAX_DEPTH = 200;
 
-/** What the schema can't say, or can't say well. @throws ApiError for the first problem */
-export function checkSemantics(request: ChatCompletionRequest): void {
+/**
+ * What the schema can't say, or can't say well.
+ *
+ * @param own parameters that the route takes for itself: a job's `priority` is not the engine's
+ * @throws ApiError for the first problem
+ */
+export function checkSemantics(request: ChatCompletionRequest, own: readonly string[] = []): void {
   for (const name of RESERVED) {
-    if (Object.hasOwn(request, name)) throw reserved(name);
+    if (Object.hasOwn(request, name) && !own.includes(name)) throw reserved(name);
   }
   const { chat_template_kwargs: templateArguments } = request;
   for (const name of RESERVED_TEMPLATE_ARGUMENTS) {

@@ -185,6 +185,11 @@ describe('a job', () => {
   });
 });
 
+test.each(['low', 'normal', 'high'])('may have a priority: %s', async (priority) => {
+  const { id } = await submit(ask(`As ${priority} as it is`, { priority }));
+  await ended(id);
+});
+
 describe('what is no job', () => {
   test.each<[string, object, number, string | null]>([
     ['no messages', { messages: [] }, 400, 'messages'],
@@ -192,6 +197,7 @@ describe('what is no job', () => {
     ['an expiry of a minute less a second', { expires_in: 59 }, 400, 'expires_in'],
     ['a beginning after its end', { expires_in: 60, not_before: 4_000_000_000 }, 400, 'not_before'],
     ['a priority that is none', { priority: 'urgent' }, 400, 'priority'],
+    ['a parameter that is ours to set', { cache_salt: 'mine' }, 400, 'cache_salt'],
     ['metadata that no item has room for', { metadata: { a: 'x'.repeat(500_000) } }, 400, 'metadata'],
     ['a webhook that is a text', { webhook: 'https://example.com' }, 400, 'webhook'],
     ['a webhook at a private address', { webhook: { url: 'https://10.0.0.1/' } }, 400, 'webhook.url'],

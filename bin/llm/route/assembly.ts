@@ -31,18 +31,21 @@ function configFileIn(assembly: string): string {
   const { artifacts = {} } = JSON.parse(readFileSync(manifest, 'utf8')) as {
     artifacts?: Record<string, { type?: string; properties?: { templateFile?: string } }>;
   };
-  const files = new Set<string>();
+  // By gateway: the functions of its jobs have its configuration, too.
+  const files = new Map<string, string>();
   for (const { properties } of Object.values(artifacts)) {
     if (properties?.templateFile === undefined) continue;
     const template = readFileSync(join(assembly, properties.templateFile), 'utf8');
     for (const [, hash] of template.matchAll(/"([0-9a-f]{64})\.zip"/g)) {
       const file = join(assembly, `asset.${hash}`, SERVING_CONFIG_FILE);
-      if (existsSync(file)) files.add(file);
+      if (!existsSync(file)) continue;
+      const { metrics } = JSON.parse(readFileSync(file, 'utf8')) as Partial<ServingConfig>;
+      files.set(metrics?.namespace ?? file, file);
     }
   }
-  const [file, ...others] = files;
+  const [file, ...others] = files.values();
   if (file === undefined) throw new Error(`${assembly} has no gateway`);
   if (others.length > 0)
-    throw new Error(`${assembly} has several gateways: name one with --config, of ${[...files].join(', ')}`);
+    throw new Error(`${assembly} has several gateways: name one with --config, of ${[...files.values()].join(', ')}`);
   return file;
 }

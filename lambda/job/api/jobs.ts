@@ -50,7 +50,7 @@ function submissionOf(scope: JobsScope): Submission {
     stream: _,
     stream_options: __,
     ...request
-  } = parseChatRequest(scope.event, scope.config.limits.maxRequestBytes);
+  } = parseChatRequest(scope.event, scope.config.limits.maxRequestBytes, ['priority']);
   const now = scope.now();
   const expiresIn = numberOf('expires_in', expires_in, DEFAULT_EXPIRES_IN, MIN_EXPIRES_IN, MAX_EXPIRES_IN);
   const expiresAt = now + expiresIn * 1000;
@@ -75,7 +75,7 @@ function numberOf(param: string, value: unknown, otherwise: number, min: number,
   if (value == null) return otherwise;
   if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
     throw invalidRequest(
-      `Invalid '${param}': expected a whole number of seconds between ${min} and ${max}.`,
+      `Invalid '${param}': expected a whole number of seconds between ${min} and ${max}, got ${JSON.stringify(value)?.slice(0, 50)}.`,
       param,
       'invalid_value',
     );
@@ -86,7 +86,11 @@ function numberOf(param: string, value: unknown, otherwise: number, min: number,
 function priorityOf(value: unknown): JobPriority {
   if (value == null) return 'normal';
   if (value === 'low' || value === 'normal' || value === 'high') return value;
-  throw invalidRequest("Invalid 'priority': expected one of low, normal, high.", 'priority', 'invalid_value');
+  throw invalidRequest(
+    `Invalid 'priority': expected one of low, normal, high, got ${JSON.stringify(value)?.slice(0, 50)}.`,
+    'priority',
+    'invalid_value',
+  );
 }
 
 function webhookUrlOf(value: unknown, { urlRules }: JobsScope): string | undefined {

@@ -33,6 +33,8 @@ beforeAll(() => {
       new Model(stack, 'Plain', { backends: [good] }),
     ],
     tiers: [new Tier(stack, 'Standard'), new Tier(stack, 'Trial')],
+    // Their functions have the gateway's configuration, too.
+    jobs: {},
   });
   app.synth();
   assembly = app.outdir;
