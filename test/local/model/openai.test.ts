@@ -56,7 +56,7 @@ describe('the OpenAI SDK against the server', () => {
     await expect(client.chat.completions.create({ model: 'tiny', messages: [] })).rejects.toBeInstanceOf(
       OpenAI.BadRequestError,
     );
-    await expect(client.embeddings.create({ model: 'tiny', input: 'x' })).rejects.toBeInstanceOf(OpenAI.NotFoundError);
+    await expect(client.moderations.create({ input: 'x' })).rejects.toBeInstanceOf(OpenAI.NotFoundError);
   });
 });
 
